@@ -1,0 +1,51 @@
+# Two commands do everything on a fresh machine with Python 3.11+ and make:  make demo  ·  make test
+PYTHON ?= python3
+VENV   := .venv
+SAM    := .venv-sam
+RUN    := $(VENV)/bin/
+UV     := $(VENV)/bin/uv
+
+.PHONY: demo test check bench install lock format clean bundles
+
+demo: install            ## run the main job end to end on the embedded local cloud
+	$(RUN)longshore demo
+
+test: install $(SAM)/.done  ## every test, the template gates included
+	$(RUN)pytest
+
+check: install           ## format, lint, types, layers, shape
+	$(RUN)ruff format --check .
+	$(RUN)ruff check .
+	$(RUN)mypy
+	$(RUN)lint-imports --no-cache
+	$(RUN)pytest tests/test_shape.py
+
+bench: install           ## what a job costs: requests, write units, CPU, memory, imports
+	$(RUN)python -m tests.bench
+
+install: $(VENV)/.done
+
+$(VENV)/.done: requirements/dev.lock pyproject.toml
+	test -x $(RUN)python || $(PYTHON) -m venv $(VENV)
+	$(RUN)python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(UV) pip sync --quiet --python $(RUN)python --require-hashes requirements/dev.lock
+	$(UV) pip install --quiet --python $(RUN)python --no-deps --editable .
+	touch $@
+
+$(SAM)/.done: requirements/sam.lock $(VENV)/.done
+	$(PYTHON) -m venv $(SAM)
+	$(UV) pip sync --quiet --python $(SAM)/bin/python --require-hashes requirements/sam.lock
+	touch $@
+
+lock:                    ## resolve the pins again
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
+		--extra databases --extra local --extra cli --group dev pyproject.toml -o requirements/dev.lock
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
+		requirements/sam.in -o requirements/sam.lock
+
+format: install
+	$(RUN)ruff format .
+	$(RUN)ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(SAM) .aws-sam build .longshore
