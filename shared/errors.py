@@ -1,12 +1,12 @@
 """What can go wrong, named by what to do next.
 
-    Permanent     the job is over: trying again cannot help          → FAILED, its owner reads `code`, `message`, `field`
-    Transient     this attempt is over: the next one may succeed     → QUEUED again after a backoff, until attempts run out
-    InvalidInput  a door refuses what it was given                   → the producer mends `field`; nothing was written
-    WorldFault    AWS itself did not answer as it should             → nobody's fault: nothing is decided, the message comes back
+    Permanent     trying again cannot help       → the job is FAILED; its owner reads `code`, `message`, `field`
+    Transient     the next attempt may succeed   → QUEUED again after a backoff, until attempts run out
+    InvalidInput  a door refuses its input       → the producer mends `field`; nothing was written
+    WorldFault    AWS itself let us down         → nobody's fault: decide nothing, let the message come back
 
-Job handlers raise the first two. Everything foreign (botocore, sqlite3, psycopg, OSError …) is mapped to one of the four
-at the seam where it enters.
+Job handlers raise the first two. Everything foreign (botocore, sqlite3, psycopg, OSError …) is mapped to one of the
+four at the seam where it enters.
 """
 
 from typing import Final
@@ -46,7 +46,9 @@ class Transient(LongshoreError):
 class InvalidInput(LongshoreError):
     """A door (CLI, SDK, queue, environment) refuses its input. `problems` lists every field that is wrong."""
 
-    def __init__(self, code: str, message: str, *, field: str | None = None, problems: tuple["Problem", ...] = ()) -> None:
+    def __init__(
+        self, code: str, message: str, *, field: str | None = None, problems: tuple["Problem", ...] = ()
+    ) -> None:
         super().__init__(code, message, field=field)
         self.problems = problems
 

@@ -1,0 +1,56 @@
+"""Every job type's payload, and the one union of them. Light on purpose: no job's heavy libraries are imported here.
+
+Adding a type: a file here, its name in the union below, a file in `handlers/jobs/`, an entry in `template.yaml`.
+"""
+
+from typing import Annotated, Any, Final, get_args
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from shared.errors import InvalidInput, Problem
+from shared.payloads.backup import BackupPayload
+from shared.payloads.base import Payload
+from shared.payloads.extract import ExtractPayload
+from shared.payloads.generic import GenericPayload
+from shared.payloads.restore import RestorePayload
+
+AnyPayload = Annotated[
+    BackupPayload | ExtractPayload | GenericPayload | RestorePayload,
+    Field(discriminator="type"),
+]
+
+TYPES: Final[dict[str, type[Payload]]] = {
+    model.model_fields["type"].default: model for model in get_args(get_args(AnyPayload)[0])
+}
+"""job type → its payload model"""
+
+_ADAPTER: Final[TypeAdapter[Payload]] = TypeAdapter(AnyPayload)
+
+
+def read_payload(document: str | bytes) -> Payload:
+    """One JSON document → its payload. Raises InvalidInput naming every wrong field and what was expected there."""
+    try:
+        return _ADAPTER.validate_json(document)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> InvalidInput:
+    """Pydantic's report as ours: paths as the producer wrote them, never the rejected value (it may be a secret)."""
+    problems = tuple(
+        Problem(_path(item["loc"]), item["msg"]) for item in error.errors(include_input=False, include_url=False)
+    )
+    first = problems[0]
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    return InvalidInput("invalid_payload", f"{first.expected}{more}", field=first.field, problems=problems)
+
+
+def json_schema() -> dict[str, Any]:  # Any: a JSON Schema is whatever JSON Schema says it is
+    """The JSON Schema of the union, for `longshore types` and the HTTP API."""
+    return _ADAPTER.json_schema(by_alias=False)
+
+
+def _path(location: tuple[str | int, ...]) -> str:
+    """pydantic puts the discriminator's value first; the producer never wrote that."""
+    parts = location[1:] if location and location[0] in TYPES else location
+    return ".".join(str(part) for part in parts) or "(the document)"

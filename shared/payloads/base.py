@@ -1,0 +1,85 @@
+"""What every payload has, and how strict it is.
+
+A payload is one flat JSON object: the base fields and the type's own. snake_case and camelCase are both read; an
+unknown field, a wrong type or a number in quotes is refused with the field's path.
+"""
+
+import re
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+from shared.retry import Policy
+
+STRICT = ConfigDict(
+    strict=True,
+    extra="forbid",
+    frozen=True,
+    alias_generator=to_camel,
+    validate_by_name=True,
+    validate_by_alias=True,
+)
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=64)]
+"""Tenant, user, worker and job ids: no `#`, `/`, blanks or control characters, so that keys can be made of them."""
+
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
+"""A table's or column's name, any that the database allows; always quoted before it meets SQL."""
+
+
+class Strict(BaseModel):
+    """Base of every nested options object."""
+
+    model_config = STRICT
+
+
+class Payload(BaseModel):
+    """Base of every job type's payload. Subclasses fix `type` to a literal and may set `policy`."""
+
+    model_config = STRICT
+
+    policy: ClassVar[Policy] = Policy()
+
+    type: str
+    tenant_id: Name = "default"
+    job_id: Name | None = None
+    worker_id: Name | None = None
+    user_id: Name | None = None
+    metadata: dict[str, str | int | float | bool | None] = Field(default_factory=dict, max_length=32)
+
+    def effective_policy(self) -> Policy:
+        """The type's policy, with what this payload's own options change of it."""
+        return self.policy
+
+    def body_json(self) -> str:
+        """The type's own fields alone, compact, without defaults: what the row keeps and the payload's hash is of."""
+        return self.model_dump_json(exclude=BASE_FIELDS, exclude_defaults=True)
+
+
+BASE_FIELDS: set[str] = set(Payload.model_fields)
+
+
+class Encryption(Strict):
+    """Encryption at rest of the artefact by S3: SSE-S3 (`AES256`) or SSE-KMS (`aws:kms`, with a key id or alias)."""
+
+    enabled: bool = False
+    algorithm: Literal["AES256", "aws:kms"] = "AES256"
+    key_id: Annotated[str, StringConstraints(max_length=256)] | None = None
+
+
+def _refuse_password(url: str) -> str:
+    if re.match(r"^[a-z0-9+]+://[^/@]*:[^/@]*@", url) or re.search(r"[?&](password|sslpassword)=", url):
+        raise ValueError("must not hold a password: store the URL as a secret and give secret://NAME")
+    return url
+
+
+DatabaseRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^(sqlite:///|postgresql://|postgres://|secret://|env://).+", max_length=1024),
+    AfterValidator(_refuse_password),
+]
+"""Where a database is: `sqlite:///PATH`, `postgresql://user@host/name` (no password), `secret://NAME` (a connection
+URL in Secrets Manager, of this tenant alone) or `env://NAME` (the worker's variable LONGSHORE_DATABASE_NAME)."""
+
+Tables = Annotated[tuple[Identifier, ...], Field(min_length=1, max_length=10_000)]
