@@ -1,0 +1,172 @@
+"""What the core asks of the world. Each port has two adapters, AWS and memory, held to one suite (`tests/contract`).
+
+Adapters map foreign errors at the seam: throttling, time-outs, refusals of access and lost connections become
+`WorldFault`; what is not there becomes None or NotFound. They retry what is safe to repeat, with jitter.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from shared.job import Job
+from shared.moves import Move
+from shared.payloads.base import Encryption
+
+Clock = Callable[[], int]
+"""→ milliseconds since the Unix epoch"""
+
+Dice = Callable[[], float]
+"""→ a number in [0, 1)"""
+
+Tokens = Callable[[], str]
+"""→ a fresh random name of 16 hex digits, one per intention"""
+
+
+# --- the row ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The write was made (now, or earlier with its answer lost); the row as it is after it."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The condition did not hold; the row that refused it, or None if there is none."""
+
+    job: Job | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    jobs: tuple[Job, ...]
+    cursor: str | None
+    """Give it back to go on; None: that was all."""
+
+
+class JobStore(Protocol):
+    async def apply(self, move: Move) -> Applied | Refused:
+        """One conditional write. `Applied` also where the image shows that this very write was made before."""
+        ...
+
+    async def get(self, tenant_id: str, job_id: str) -> Job | None:
+        """A consistent read."""
+        ...
+
+    async def list(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> Page:
+        """A tenant's jobs, newest first. Eventually consistent: for people, not for decisions."""
+        ...
+
+
+class SideStore(Protocol):
+    """Write-once items beside the rows, in the table without a stream: payloads, stacks, older history, quarantine."""
+
+    async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:
+        """False if something is there already (it is left as it is). `expires_at` in seconds. Body up to 350 KB."""
+        ...
+
+    async def get(self, pk: str, sk: str) -> str | None: ...
+
+    async def query(self, pk: str, *, limit: int) -> Sequence[tuple[str, str]]:
+        """(sk, body) of the newest (greatest) sort keys first."""
+        ...
+
+
+# --- messages ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to the queue of `job_type`; `delay_s` is 0 to 900 (SQS DelaySeconds)."""
+
+    job_type: str
+    body: str
+    delay_s: int = 0
+    group: str | None = None
+    """MessageGroupId: the tenant, for fair queues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One received message. `receives` counts deliveries, this one included."""
+
+    message_id: str
+    receipt: str
+    body: str
+    receives: int
+
+
+class Queues(Protocol):
+    async def send(self, messages: Sequence[Outgoing]) -> Sequence[int]:
+        """Any number, batched by ten; → the indexes of those that were not taken. WorldFault if none could be."""
+        ...
+
+    async def receive(self, job_type: str, *, max_messages: int, wait_s: int) -> Sequence[Message]: ...
+
+    async def delete(self, job_type: str, receipts: Sequence[str]) -> None: ...
+
+    async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
+        """Change visibility: the message comes back after `seconds` (0 to 43,200)."""
+        ...
+
+
+class Schedules(Protocol):
+    async def wake_at(self, name: str, at: int, message: Outgoing) -> None:
+        """Send `message` at `at` (milliseconds; the minute counts). The same name again changes nothing."""
+        ...
+
+
+# --- objects and secrets ----------------------------------------------------------------------------------------------
+
+
+class Upload(Protocol):
+    """A stream into one object, a few parts in memory. Nothing is there before `complete` or after `abort`."""
+
+    size_bytes: int
+    sha256: str
+    """Hex, of all that was written, once complete."""
+
+    async def write(self, chunk: bytes) -> None: ...
+    async def complete(self) -> None: ...
+    async def abort(self) -> None: ...
+
+
+class Objects(Protocol):
+    bucket: str
+
+    async def put(self, key: str, body: bytes, *, content_type: str = "application/json") -> None: ...
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    def stream(self, key: str) -> AsyncIterator[bytes]:
+        """Chunks of at most 8 MiB. Raises NotFound at the first step if the object is not there."""
+        ...
+
+    async def upload(self, key: str, *, encryption: Encryption | None = None) -> Upload: ...
+
+    async def presign(self, key: str, *, seconds: int) -> str: ...
+
+
+class Secrets(Protocol):
+    async def get(self, name: str) -> str | None:
+        """The value of the secret `longshore/{name}`, which must begin with the tenant's id and a slash."""
+        ...
+
+    async def put(self, name: str, value: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All of them, as the wiring hands them out."""
+
+    jobs: JobStore
+    side: SideStore
+    queues: Queues
+    schedules: Schedules
+    objects: Objects
+    secrets: Secrets
+    now: Clock
+    dice: Dice
+    token: Tokens
