@@ -1,0 +1,1 @@
+"""The whole system on one machine, from the same template that deploys it."""
