@@ -90,12 +90,13 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One received message. `receives` counts deliveries, this one included."""
+    """One received message. `receives` counts deliveries, this one included; `sent_at` is SQS's SentTimestamp."""
 
     message_id: str
     receipt: str
     body: str
     receives: int
+    sent_at: int
 
 
 class Queues(Protocol):

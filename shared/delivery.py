@@ -1,0 +1,100 @@
+"""What to do with a message whose claim was refused: the worker's side of the protocol, whole.
+
+Every decision is made from the row that refused the claim (a failed condition's image), never from an older read.
+
+    row \\ message             its seq is not the row's        its seq is the row's
+    absent                    acknowledge, a ghost            acknowledge, a ghost  (a bare one: its claim creates it)
+    other type or payload     quarantine                      quarantine
+    QUEUED, due               acknowledge                     claim
+    QUEUED, not due           acknowledge                     hide until due
+    RUNNING, leased           acknowledge                     hide: max(lease left + 5 s, min(30 s × 2^receives, 900 s))
+    RUNNING, lease over       acknowledge                     cancelled if flagged; else bury or reclaim
+    WAITING, terminal         acknowledge                     acknowledge
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from shared.job import Job
+from shared.moves import CLOCK_SKEW_MS
+from shared.status import Event, Status, permitted
+
+HIDE_MAX_S: Final = 43_200
+"""SQS: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""
+
+
+class Do(StrEnum):
+    ACKNOWLEDGE = "acknowledge"
+    HIDE = "hide"
+    QUARANTINE = "quarantine"
+    CLAIM = "claim"
+    RECLAIM = "reclaim"
+    BURY = "bury"
+    END_CANCELLED = "end_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    do: Do
+    reason: str
+    seconds: int = 0
+    """To hide for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the message says: its queue's type, its seq (bare: 1), how often it came, the payload's hash (bare only)."""
+
+    type: str
+    seq: int
+    receives: int
+    payload_hash: str | None = None
+
+
+def decide(row: Job | None, delivery: Delivery, now: int) -> Action:
+    """`now` in milliseconds."""
+    if row is None:
+        return Action(Do.ACKNOWLEDGE, "ghost")
+    if row.type != delivery.type:
+        return Action(Do.QUARANTINE, f"job {row.job_id} is of type {row.type}, not {delivery.type}")
+    if delivery.payload_hash not in {None, row.payload_hash}:
+        return Action(Do.QUARANTINE, f"job {row.job_id} exists with another payload")
+    if delivery.seq != row.seq:
+        return Action(Do.ACKNOWLEDGE, "stale")
+    match row.status:
+        case Status.QUEUED:
+            return _queued(row, now)
+        case Status.RUNNING:
+            return _running(row, delivery, now)
+    return Action(Do.ACKNOWLEDGE, "settled" if row.status.is_terminal else "waiting")
+
+
+def hide_s(receives: int) -> int:
+    """Back off by the number of deliveries: 60 s, 120 s … 900 s."""
+    return min(30 << min(receives, 10), 900)
+
+
+def _queued(row: Job, now: int) -> Action:
+    if row.due_at <= now + CLOCK_SKEW_MS:
+        return Action(Do.CLAIM, "due")
+    return Action(Do.HIDE, "not_due", min(_seconds_up(row.due_at - now), HIDE_MAX_S))
+
+
+def _running(row: Job, delivery: Delivery, now: int) -> Action:
+    facts = {"epoch": row.epoch, "now": now}
+    image = {name: getattr(row, name) for name in ("status", "epoch", "lease_until", "alone", "attempts_left")}
+    image["cancel_requested"] = row.cancel_requested
+    for event, do in (
+        (Event.CANCELLED, Do.END_CANCELLED),
+        (Event.BURY, Do.BURY),
+        (Event.RECLAIM, Do.RECLAIM),
+    ):
+        if permitted(event, image, facts):
+            return Action(do, "lease_over")
+    left_s = _seconds_up((row.lease_until or now) - now)
+    return Action(Do.HIDE, "leased", min(max(left_s + 5, hide_s(delivery.receives)), HIDE_MAX_S))
+
+
+def _seconds_up(milliseconds: int) -> int:
+    return max(0, -(-milliseconds // 1000))

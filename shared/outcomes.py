@@ -1,0 +1,61 @@
+"""What a handler may return, and how a run can end.
+
+A handler returns its result (a pydantic model or None for nothing to tell), or one of
+
+    Partial(result, errors)   done, but some rows or parts were left out       → PARTIAL_SUCCESS
+    Snooze(delay_s)           not yet: come back later, no attempt spent       → QUEUED
+    Proceed(checkpoint)       more to do than this invocation allows           → QUEUED, at once, same attempt
+
+and raises `Transient`, `Permanent` or anything else (`shared/errors.py`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel
+
+from shared.payloads.results import RowError
+
+Result = BaseModel | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    result: Result
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    result: Result
+    errors: Sequence[RowError]
+
+
+@dataclass(frozen=True, slots=True)
+class Snooze:
+    delay_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Proceed:
+    checkpoint: str
+    """Any text that tells the next run where to go on; it must differ from the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The run raised, timed out, or could not begin. `trace` is for the operator, kept beside the row."""
+
+    code: str
+    message: str
+    permanent: bool
+    field: str | None = None
+    retry_after_s: float | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """Somebody asked for the job's end, and the handler's cleanup has run."""
+
+
+Outcome = Done | Partial | Snooze | Proceed | Failed | Stopped
