@@ -5,7 +5,10 @@ SAM    := .venv-sam
 RUN    := $(VENV)/bin/
 UV     := $(VENV)/bin/uv
 
-.PHONY: demo test check bench install lock format clean bundles
+# What functions run on is said once, in the template.
+RUNTIME := $(shell sed -n 's/^ *Runtime: python//p' template.yaml | head -n 1)
+
+.PHONY: demo test check bench install lock format clean bundles deploy
 
 demo: install            ## run the main job end to end on the embedded local cloud
 	$(RUN)longshore demo
@@ -42,6 +45,23 @@ lock:                    ## resolve the pins again
 		--extra databases --extra local --extra cli --group dev pyproject.toml -o requirements/dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
 		requirements/sam.in -o requirements/sam.lock
+	$(LOCK_BUNDLE) pyproject.toml -o requirements/core/requirements.txt
+	$(LOCK_BUNDLE) --extra databases pyproject.toml -o requirements/databases/requirements.txt
+
+# What is shipped is what was tested: the versions of dev.lock, in wheels for Lambda.
+LOCK_BUNDLE = $(UV) pip compile --quiet --generate-hashes --python-version $(RUNTIME) --python-platform aarch64-manylinux_2_28 \
+	--only-binary :all: --constraint requirements/dev.lock --no-header --no-annotate --no-emit-index-url --no-emit-find-links
+
+bundles: install         ## build every function's bundle and print its size
+	$(RUN)python -m infra.bundle
+
+build-%:                 # `sam build` calls this for each function
+	$(RUN)python -m infra.bundle $* $(ARTIFACTS_DIR)
+
+deploy: install $(SAM)/.done  ## validate, build and deploy the stack to AWS
+	$(SAM)/bin/sam validate
+	$(SAM)/bin/sam build
+	$(SAM)/bin/sam deploy --guided
 
 format: install
 	$(RUN)ruff format .
