@@ -87,19 +87,21 @@ class Functions:
         if kind is None or attribute not in kind.identifiers:
             raise refused(path, f"{attribute} of a {kind_name} is not known here")
         return kind.identifiers[attribute].format(
-            name=self._name(name, kind.name_property),
+            name=self.physical_name(name),
             region=self._place.region,
             account=self._place.account,
             endpoint=self._place.endpoint_url,
         )
 
-    def _name(self, name: str, name_property: str) -> str:
-        path = f"Resources.{name}.Properties.{name_property}"
-        if name in self._naming:
-            raise refused(path, f"the name depends on itself: {' → '.join([*self._naming, name])}")
-        given = self._resources[name].get("Properties", {}).get(name_property)
+    def physical_name(self, name: str) -> str:
+        """What the world calls a resource: its name property, or `<stack>-<logical id>`."""
+        kind = KINDS.get(self._resources[name]["Type"])
+        given = self._resources[name].get("Properties", {}).get(kind.name_property) if kind else None
         if given is None:
             return f"{self._place.stack}-{name}"
+        path = f"Resources.{name}.Properties"
+        if name in self._naming:
+            raise refused(path, f"the name depends on itself: {' → '.join([*self._naming, name])}")
         self._naming.append(name)
         try:
             return self._text(given, path)

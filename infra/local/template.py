@@ -21,9 +21,13 @@ from infra.local.intrinsics import Functions, Place, as_text, refused
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One resource with every function evaluated. `properties` and `metadata` are plain JSON values."""
+    """One resource with every function evaluated: the template calls it `logical_id`, the world calls it `name`.
+
+    `properties` and `metadata` are plain JSON values.
+    """
 
     logical_id: str
+    name: str
     type: str
     properties: dict[str, Any]
     metadata: dict[str, Any]
@@ -73,6 +77,7 @@ def _resource(name: str, raw: dict[str, Any], defaults: dict[str, Any], function
         properties = _merged(defaults, properties)
     return Resource(
         logical_id=name,
+        name=functions.physical_name(name),
         type=raw["Type"],
         properties=functions.value(properties, f"Resources.{name}.Properties"),
         metadata=functions.value(raw.get("Metadata", {}), f"Resources.{name}.Metadata"),

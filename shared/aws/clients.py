@@ -4,6 +4,7 @@ The only place that knows endpoints, time-outs and pools. `AWS_ENDPOINT_URL` (an
 honoured by botocore itself: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
 """
 
+import asyncio
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -15,7 +16,10 @@ USER_AGENT = "longshore"
 
 
 class Clients:
-    """`await clients.get("sqs")` → the cached client. Close with `await clients.close()` on the same loop."""
+    """`await clients.get("sqs")` → the cached client. Close with `await clients.close()` on the same loop.
+
+    `credentials` (access key, secret) are for endpoints that check none; else botocore finds them where it always does.
+    """
 
     def __init__(
         self,
@@ -23,9 +27,13 @@ class Clients:
         endpoint_url: str | None = None,
         region: str | None = None,
         http_session_cls: Any = None,
+        credentials: tuple[str, str] | None = None,
         pool: int = 50,
     ) -> None:
         self._session = AioSession()
+        if credentials is not None:
+            self._session.set_credentials(*credentials)
+        self._making = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._made: dict[str, Any] = {}
         self._endpoint_url = endpoint_url
@@ -42,11 +50,12 @@ class Clients:
         )
 
     async def get(self, service: str) -> Any:
-        if service not in self._made:
-            maker = self._session.create_client(
-                service, region_name=self._region, endpoint_url=self._endpoint_url, config=self._config
-            )
-            self._made[service] = await self._stack.enter_async_context(maker)
+        async with self._making:
+            if service not in self._made:
+                maker = self._session.create_client(
+                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=self._config
+                )
+                self._made[service] = await self._stack.enter_async_context(maker)
         return self._made[service]
 
     async def close(self) -> None:
