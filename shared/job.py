@@ -75,10 +75,15 @@ class Job:
     @property
     def prefix(self) -> str:
         """Of every object this run writes. Another epoch or token writes elsewhere."""
-        return f"{self.tenant_id}/{self.job_id}/{self.epoch}-{self.token}/"
+        return f"artifacts/{self.tenant_id}/{self.job_id}/{self.epoch}-{self.token}/"
 
 
 ATTRIBUTES: Final = tuple(field.name for field in fields(Job))
+
+
+def attributes(job: Job) -> dict[str, object]:
+    """The row as attribute → value, what is absent left out."""
+    return {name: value for name in ATTRIBUTES if (value := getattr(job, name)) is not None}
 
 
 def list_shard(tenant_id: str, job_id: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.job import HISTORY_MAX, Job, history_entry, list_shard
-from shared.status import TARGET, Event, Facts
+from shared.status import TARGET, Event, Facts, applicable
 
 CLOCK_SKEW_MS: Final = 2_000
 """Clocks of two machines may differ by this much."""
@@ -46,6 +46,10 @@ class Move:
     changes: Mapping[str, object]
     token: str | None = None
     creates: Job | None = None
+
+    def __post_init__(self) -> None:
+        if not applicable(self.event, self.facts):
+            raise ValueError(f"{self.event}: no rule of the table is for a writer that knows only {set(self.facts)}")
 
 
 @dataclass(frozen=True, slots=True)

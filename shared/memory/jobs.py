@@ -1,0 +1,58 @@
+"""The jobs table in memory: interprets the same table of moves, and keeps the stream that a reactor would read."""
+
+from dataclasses import dataclass
+
+from shared.cursor import read_cursor, write_cursor
+from shared.ids import row_key
+from shared.job import Job, attributes
+from shared.limits import LIST_MAX, check_number
+from shared.memory.clock import turn
+from shared.moves import Move, applied, happened
+from shared.ports import Applied, Page, Refused
+from shared.status import permitted
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One change of a row, as the table's stream tells it. `number` rises; a write that changed nothing has none."""
+
+    number: int
+    old: Job | None
+    new: Job
+
+
+class MemoryJobs:
+    """`rows` by key and `stream` are there to be looked at, and may be set by tests."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Job] = {}
+        self.stream: list[Record] = []
+
+    async def apply(self, move: Move) -> Applied | Refused:
+        await turn()
+        row = self.rows.get(row_key(move.tenant_id, move.job_id))
+        if permitted(move.event, None if row is None else attributes(row), move.facts):
+            return Applied(self._write(row, applied(move, row)))
+        if row is not None and happened(move, row):
+            return Applied(row)
+        return Refused(row)
+
+    async def get(self, tenant_id: str, job_id: str) -> Job | None:
+        await turn()
+        return self.rows.get(row_key(tenant_id, job_id))
+
+    async def list(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> Page:
+        check_number("limit", limit, 1, LIST_MAX)
+        await turn()
+        listed = (job for job in self.rows.values() if job.tenant_id == tenant_id and job.list_shard)
+        places = {(job.created_at, job.key): job for job in listed}
+        before = read_cursor(cursor, tenant_id).get("") if cursor else None
+        rest = sorted((place for place in places if before is None or place < before), reverse=True)
+        page, more = rest[:limit], rest[limit:]
+        return Page(tuple(places[place] for place in page), write_cursor({"": page[-1]}) if more else None)
+
+    def _write(self, old: Job | None, new: Job) -> Job:
+        self.rows[new.key] = new
+        if new != old:
+            self.stream.append(Record(len(self.stream) + 1, old, new))
+        return new

@@ -1,0 +1,118 @@
+"""SQS in memory, one standard queue per job type: delays, visibility, receipts, receive counts, dead letters.
+
+As AWS has it, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/welcome.html : a message is
+handed out at most `max_receives` times and then set aside; each receive gives a new receipt, and an older one counts
+for nothing. Unlike AWS, which promises neither, messages come in the order of sending, and none comes twice.
+"""
+
+import asyncio
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from shared.errors import NotFound
+from shared.limits import BATCH_MAX, DELAY_S_MAX, HIDE_S_MAX, MESSAGE_BYTES_MAX, check_number, check_size
+from shared.memory.clock import turn
+from shared.ports import Clock, Message, Outgoing
+
+
+@dataclass(slots=True)
+class Held:
+    """A message in its queue; whoever holds `receipt` received it last."""
+
+    message_id: str
+    body: str
+    sent_at: int
+    visible_at: int
+    receives: int = 0
+
+    @property
+    def receipt(self) -> str:
+        return f"{self.message_id}/{self.receives}"
+
+
+class MemoryQueues:
+    """`held` and `dead_letters` by job type are there to be looked at. `job_types` None: every queue exists."""
+
+    def __init__(
+        self,
+        now: Clock,
+        *,
+        visibility_s: int = 120,
+        max_receives: int = 20,
+        job_types: Collection[str] | None = None,
+    ) -> None:
+        self.held: dict[str, list[Held]] = {}
+        self.dead_letters: dict[str, list[Held]] = {}
+        self._now = now
+        self._visibility_ms = visibility_s * 1000
+        self._max_receives = max_receives
+        self._job_types = job_types
+        self._sent = 0
+        self._stirred = asyncio.Event()
+
+    async def send(self, messages: Sequence[Outgoing]) -> Sequence[int]:
+        for message in messages:
+            check_outgoing(message)
+        await turn()
+        queues = [self._queue(message.job_type) for message in messages]
+        now = self._now()
+        for queue, message in zip(queues, messages, strict=True):
+            self._sent += 1
+            queue.append(Held(f"message-{self._sent}", message.body, now, now + message.delay_s * 1000))
+        self._stir()
+        return []
+
+    async def receive(self, job_type: str, *, max_messages: int, wait_s: int) -> Sequence[Message]:
+        check_number("max_messages", max_messages, 1, BATCH_MAX)
+        check_number("wait_s", wait_s, 0, 20)
+        await turn()
+        until = self._now() + wait_s * 1000
+        while not (taken := self._take(job_type, max_messages)) and self._now() < until:
+            await self._something_visible(job_type, until)
+        return taken
+
+    async def delete(self, job_type: str, receipts: Sequence[str]) -> None:
+        await turn()
+        queue = self._queue(job_type)
+        queue[:] = [held for held in queue if held.receipt not in receipts]
+
+    async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
+        check_number("seconds", seconds, 0, HIDE_S_MAX)
+        await turn()
+        for held in self._queue(job_type):
+            if held.receipt == receipt and held.visible_at > self._now():
+                held.visible_at = self._now() + seconds * 1000
+        self._stir()
+
+    def _take(self, job_type: str, max_messages: int) -> list[Message]:
+        queue, now = self._queue(job_type), self._now()
+        visible = [held for held in queue if held.visible_at <= now]
+        dead = [held for held in visible if held.receives >= self._max_receives]
+        self.dead_letters.setdefault(job_type, []).extend(dead)
+        queue[:] = [held for held in queue if held not in dead]
+        taken = [held for held in visible if held not in dead][:max_messages]
+        for held in taken:
+            held.receives += 1
+            held.visible_at = now + self._visibility_ms
+        return [Message(held.message_id, held.receipt, held.body, held.receives, held.sent_at) for held in taken]
+
+    async def _something_visible(self, job_type: str, until: int) -> None:
+        soonest = min((held.visible_at for held in self._queue(job_type)), default=until)
+        with suppress(TimeoutError):
+            async with asyncio.timeout((min(soonest, until) - self._now()) / 1000):
+                await self._stirred.wait()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        self._stirred.clear()
+
+    def _queue(self, job_type: str) -> list[Held]:
+        if self._job_types is not None and job_type not in self._job_types:
+            raise NotFound("no_such_queue", f"there is no queue for the job type {job_type}", field=job_type)
+        return self.held.setdefault(job_type, [])
+
+
+def check_outgoing(message: Outgoing) -> None:
+    check_number("delay_s", message.delay_s, 0, DELAY_S_MAX)
+    check_size("body", message.body, MESSAGE_BYTES_MAX)

@@ -1,0 +1,25 @@
+"""Write-once items in memory. Nothing expires."""
+
+from collections.abc import Sequence
+
+from shared.limits import SIDE_BODY_BYTES_MAX, check_size
+from shared.memory.clock import turn
+
+
+class MemorySide:
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str], str] = {}
+
+    async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:  # noqa: ARG002  nothing expires here
+        check_size("body", body, SIDE_BODY_BYTES_MAX)
+        await turn()
+        return self.items.setdefault((pk, sk), body) is body
+
+    async def get(self, pk: str, sk: str) -> str | None:
+        await turn()
+        return self.items.get((pk, sk))
+
+    async def query(self, pk: str, *, limit: int) -> Sequence[tuple[str, str]]:
+        await turn()
+        found = sorted(((sk, body) for (owner, sk), body in self.items.items() if owner == pk), reverse=True)
+        return found[:limit]
