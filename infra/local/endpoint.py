@@ -33,6 +33,7 @@ from werkzeug.exceptions import HTTPException
 
 from infra.local.in_process import InProcessSession
 from infra.local.mended_moto import ObjectBytes, mend
+from infra.local.scheduler import due_at
 from shared.errors import InvalidInput
 
 ACCOUNT: Final = DEFAULT_ACCOUNT_ID
@@ -100,6 +101,8 @@ class Endpoint:
         service, region = _service_and_region(url, headers)
         if service == "sqs" and headers.get("X-Amz-Target", "").endswith(".ReceiveMessage"):
             body = await self._message_waiting(json.loads(body), region)
+        if service == "scheduler" and "/schedules/" in url and (problem := _problem_with_schedule(body)):
+            return _fault(400, "ValidationException", problem)
         await asyncio.sleep(0)  # a caller in this process would otherwise never let another one run
         answer = self._call_moto(service, Request.from_primitives(method, url, headers, body))
         if service == "sqs":
@@ -187,6 +190,19 @@ def _service_and_region(url: str, headers: Mapping[str, str]) -> tuple[str, str]
     if headers.get("X-Amz-Target", "").startswith("DynamoDBStreams"):
         service = "dynamodbstreams"
     return service, region
+
+
+def _problem_with_schedule(body: bytes) -> str | None:
+    """moto takes any expression; AWS refuses what it cannot read, and a time that has passed."""
+    if not body:
+        return None
+    asked = json.loads(body)
+    expression = str(asked.get("ScheduleExpression"))
+    try:
+        is_past = due_at(expression, asked.get("ScheduleExpressionTimezone")) < unix_time_millis()
+    except ValueError as error:
+        return str(error)
+    return f"Invalid Schedule Expression {expression}: it is in the past." if is_past else None
 
 
 def _fault(status: int, code: str, message: str) -> Answer:
