@@ -76,10 +76,15 @@ def build(function: Function, folder: Path) -> int:
     _trim(folder)
     _copy_own_code(function, folder)
     _compile(function.python, folder)
-    size_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    if size_bytes > SIZE_BYTES_MAX:
-        raise InvalidInput("bundle_too_large", f"{size_bytes:,} bytes, at most {SIZE_BYTES_MAX:,}", field=str(folder))
-    return size_bytes
+    return size_bytes(folder)
+
+
+def size_bytes(folder: Path, *, at_most: int = SIZE_BYTES_MAX) -> int:
+    """What the folder's files hold, in bytes. Raises InvalidInput when it is more than Lambda unzips."""
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    if size > at_most:
+        raise InvalidInput("bundle_too_large", f"{size:,} bytes, at most {at_most:,}", field=str(folder))
+    return size
 
 
 def interpreter(version: str) -> Path | None:

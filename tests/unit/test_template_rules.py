@@ -1,0 +1,247 @@
+"""What template.yaml promises, and no linter checks: numbers that fit each other, rights, durability."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.intrinsics import Place
+from infra.local.template import Resource, Template, read_template
+from shared.payloads import TYPES
+
+ROOT = Path(__file__).resolve().parents[2]
+STACK = "some-stack"
+TEMPLATE = read_template(
+    (ROOT / "template.yaml").read_text(),
+    Place(stack=STACK),
+    {
+        "SubnetIds": "subnet-1",
+        "SecurityGroupIds": "sg-1",
+        "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
+        "ArtifactsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
+    },
+)
+"""With every option taken, so that nothing conditional escapes the rules."""
+
+FUNCTIONS = TEMPLATE.of_type("AWS::Serverless::Function")
+QUEUES = {queue.properties["QueueName"]: queue.properties for queue in TEMPLATE.of_type("AWS::SQS::Queue")}
+JOB_FUNCTIONS = {
+    function.properties["Handler"].split(".")[2]: function
+    for function in FUNCTIONS
+    if function.properties["Handler"].startswith("handlers.jobs.")
+}
+each_job_type = pytest.mark.parametrize("job_type", sorted(JOB_FUNCTIONS))
+each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.logical_id)
+
+
+def event_sources(function: Resource, kind: str) -> list[dict[str, Any]]:
+    events = function.properties.get("Events", {}).values()
+    return [event["Properties"] for event in events if event["Type"] == kind]
+
+
+def grants(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(role's logical id, statement) of every statement that allows a role something."""
+    for role in template.of_type("AWS::IAM::Role"):
+        for policy in role.properties.get("Policies", []):
+            yield from ((role.logical_id, statement) for statement in policy["PolicyDocument"]["Statement"])
+    for policy in template.of_type("AWS::IAM::Policy"):
+        for name in policy.properties["Roles"]:
+            statements = policy.properties["PolicyDocument"]["Statement"]
+            yield from ((name.removeprefix(f"{STACK}-"), statement) for statement in statements)
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+# --- a job type is a file, a payload and an entry ---
+
+
+def test_a_job_type_is_a_handler_a_payload_and_a_template_entry() -> None:
+    handlers = {path.stem for path in (ROOT / "handlers" / "jobs").glob("*.py")} - {"__init__"}
+    payloads = {name for name, model in TYPES.items() if model.__module__ == f"shared.payloads.{name}"}
+    assert set(JOB_FUNCTIONS) == handlers == payloads == set(TYPES)
+
+
+@each_job_type
+def test_a_types_queue_feeds_its_function(job_type: str) -> None:
+    (source,) = event_sources(JOB_FUNCTIONS[job_type], "SQS")
+    assert source["Queue"].endswith(f":{STACK}-{job_type}")
+
+
+# --- numbers that fit each other ---
+
+
+@each_job_type
+def test_a_function_outlives_its_job_by_15_seconds(job_type: str) -> None:
+    assert JOB_FUNCTIONS[job_type].properties["Timeout"] == TYPES[job_type].policy.timeout_s + 15 <= 900
+
+
+@each_job_type
+def test_a_message_stays_hidden_until_its_invocation_is_surely_over(job_type: str) -> None:
+    (source,) = event_sources(JOB_FUNCTIONS[job_type], "SQS")
+    window_s = source["MaximumBatchingWindowInSeconds"]
+    needed_s = window_s + JOB_FUNCTIONS[job_type].properties["Timeout"] + 30
+    assert QUEUES[f"{STACK}-{job_type}"]["VisibilityTimeout"] >= needed_s
+
+
+@each_job_type
+def test_a_long_job_has_no_neighbour_in_its_batch(job_type: str) -> None:
+    (source,) = event_sources(JOB_FUNCTIONS[job_type], "SQS")
+    assert source["BatchSize"] == 1 or (TYPES[job_type].policy.timeout_s <= 60 and source["BatchSize"] <= 10)
+
+
+@each_job_type
+def test_one_failure_of_a_batch_is_answered_alone_and_nothing_is_throttled(job_type: str) -> None:
+    (source,) = event_sources(JOB_FUNCTIONS[job_type], "SQS")
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 1000
+    assert "ReservedConcurrentExecutions" not in JOB_FUNCTIONS[job_type].properties
+    assert "FilterCriteria" not in source, "a filter deletes what it does not let through"
+
+
+# --- nothing is lost ---
+
+
+@pytest.mark.parametrize("name", sorted(QUEUES))
+def test_a_queue_keeps_messages_for_14_days_and_encrypted(name: str) -> None:
+    assert QUEUES[name]["MessageRetentionPeriod"] == 14 * 86_400
+    assert QUEUES[name]["SqsManagedSseEnabled"] is True
+
+
+@each_job_type
+def test_a_message_is_received_20_times_before_it_is_a_dead_letter(job_type: str) -> None:
+    redrive = QUEUES[f"{STACK}-{job_type}"]["RedrivePolicy"]
+    assert redrive["maxReceiveCount"] == 20
+    assert redrive["deadLetterTargetArn"].endswith(f":{STACK}-dead-letters")
+
+
+def test_the_reactor_tries_a_record_for_23_hours_and_then_keeps_it_whole() -> None:
+    (reactor,) = (function for function in FUNCTIONS if event_sources(function, "DynamoDB"))
+    (moves,) = event_sources(reactor, "DynamoDB")
+    assert moves["StartingPosition"] == "TRIM_HORIZON"
+    assert moves["BisectBatchOnFunctionError"] is True
+    assert moves["MaximumRetryAttempts"] == -1
+    assert moves["MaximumRecordAgeInSeconds"] == 23 * 3600
+    assert moves["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert moves["DestinationConfig"]["OnFailure"]["Destination"].startswith("arn:aws:s3:::")
+
+
+def test_tables_are_recoverable_encrypted_and_outlive_the_stack() -> None:
+    for table in TEMPLATE.of_type("AWS::DynamoDB::Table"):
+        assert table.properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+        assert table.properties["SSESpecification"]["SSEEnabled"] is True
+        assert table.properties["TimeToLiveSpecification"] == {"AttributeName": "expires_at", "Enabled": True}
+    kept = re.findall(
+        r"^    (?:DeletionPolicy|UpdateReplacePolicy): Retain$", (ROOT / "template.yaml").read_text(), re.MULTILINE
+    )
+    assert len(kept) == 2 * 3, "two tables and the bucket"
+
+
+def test_only_the_jobs_table_has_a_stream() -> None:
+    streams = {name: table.properties.get("StreamSpecification") for name, table in TEMPLATE.resources.items()}
+    assert streams["JobsTable"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+    assert streams["SideTable"] is None
+
+
+# --- rights ---
+
+
+def test_nothing_is_granted_on_everything() -> None:
+    found = list(grants(TEMPLATE))
+    assert len(found) > len(TEMPLATE.of_type("AWS::IAM::Role"))
+    for role, statement in found:
+        assert statement["Effect"] == "Allow", role
+        assert not any("*" in action for action in listed(statement["Action"])), (role, statement)
+        for resource in listed(statement["Resource"]):
+            stem, star, rest = resource.partition("*")
+            assert not star or (STACK in stem and stem[-1] in "/:" and not rest), (role, resource)
+
+
+def role_of(function: Resource) -> str:
+    return function.logical_id.replace("Function", "Role")
+
+
+@each_function
+def test_every_function_has_a_role_of_its_own(function: Resource) -> None:
+    assert function.properties["Role"].endswith(f":role/{STACK}-{role_of(function)}")
+    (trust,) = TEMPLATE.resources[role_of(function)].properties["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
+def test_only_schedules_of_this_account_may_take_the_schedulers_role() -> None:
+    (trust,) = TEMPLATE.resources["SchedulerRole"].properties["AssumeRolePolicyDocument"]["Statement"]
+    assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert trust["Condition"]["StringEquals"]["aws:SourceAccount"] == "123456789012"
+
+
+def test_workers_send_nothing() -> None:
+    workers = {role_of(function) for function in JOB_FUNCTIONS.values()}
+    actions = {
+        action for role, statement in grants(TEMPLATE) if role in workers for action in listed(statement["Action"])
+    }
+    assert "sqs:DeleteMessage" in actions
+    assert "sqs:SendMessage" not in actions
+
+
+@each_job_type
+def test_a_queue_can_be_woken_by_the_reactor_and_by_schedules(job_type: str) -> None:
+    senders = {
+        role
+        for role, statement in grants(TEMPLATE)
+        if "sqs:SendMessage" in listed(statement["Action"])
+        and f"arn:aws:sqs:us-east-1:123456789012:{STACK}-{job_type}" in listed(statement["Resource"])
+    }
+    assert senders == {"ReactorRole", "SchedulerRole"}
+
+
+@each_function
+def test_a_wakeup_may_pass_from_queue_to_queue_more_than_16_times(function: Resource) -> None:
+    assert function.properties["RecursiveLoop"] == "Allow"
+
+
+def test_the_bucket_is_private_and_speaks_tls_alone() -> None:
+    (bucket,) = TEMPLATE.of_type("AWS::S3::Bucket")
+    assert set(bucket.properties["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket.properties["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket.properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    (policy,) = TEMPLATE.of_type("AWS::S3::BucketPolicy")
+    (statement,) = policy.properties["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": False}}
+    assert statement["Resource"] == [f"arn:aws:s3:::{bucket.properties['BucketName']}{end}" for end in ("", "/*")]
+
+
+# --- what operators hear ---
+
+
+def test_every_queue_and_the_reactor_are_watched() -> None:
+    alarms = [alarm.properties for alarm in TEMPLATE.of_type("AWS::CloudWatch::Alarm")]
+    watched = {(alarm["MetricName"], alarm["Dimensions"][0]["Value"]) for alarm in alarms}
+    assert watched == {
+        *(("ApproximateAgeOfOldestMessage", f"{STACK}-{job_type}") for job_type in JOB_FUNCTIONS),
+        ("ApproximateNumberOfMessagesVisible", f"{STACK}-dead-letters"),
+        ("IteratorAge", f"{STACK}-reactor"),
+        ("dead_letter_returned", STACK),
+        ("quarantined", STACK),
+    }
+    assert all(alarm["AlarmActions"] == ["arn:aws:sns:us-east-1:123456789012:alarms"] for alarm in alarms)
+
+
+# --- bundles ---
+
+
+def test_all_functions_run_on_one_runtime() -> None:
+    kinds = {(function.properties["Runtime"], *function.properties["Architectures"]) for function in FUNCTIONS}
+    assert len(kinds) == 1, kinds
+
+
+@pytest.mark.parametrize("folder", sorted({function.properties["CodeUri"] for function in FUNCTIONS}))
+def test_what_is_shipped_is_what_was_tested(folder: str) -> None:
+    pin = re.compile(r"^([a-z0-9-]+==[^ ;]+)", re.MULTILINE)
+    tested = set(pin.findall((ROOT / "requirements" / "dev.lock").read_text()))
+    shipped = set(pin.findall((ROOT / folder / "requirements.txt").read_text()))
+    assert shipped, folder
+    assert shipped <= tested
