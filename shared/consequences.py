@@ -21,6 +21,17 @@ DELAY_MAX_S: Final = 900
 
 
 @dataclass(frozen=True, slots=True)
+class Record:
+    """One record of the table's stream. `raw` is kept if it must be quarantined; `problem` says it can't be read."""
+
+    sequence: str
+    old: Job | None
+    new: Job | None
+    raw: str = ""
+    problem: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Dispatch:
     """Wake the job's worker at `due_at` (milliseconds)."""
 

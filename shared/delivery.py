@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shared.job import Job
+from shared.job import Job, attributes
 from shared.moves import CLOCK_SKEW_MS
 from shared.status import Event, Status, permitted
 
@@ -83,8 +83,7 @@ def _queued(row: Job, now: int) -> Action:
 
 def _running(row: Job, delivery: Delivery, now: int) -> Action:
     facts = {"epoch": row.epoch, "now": now}
-    image = {name: getattr(row, name) for name in ("status", "epoch", "lease_until", "alone", "attempts_left")}
-    image["cancel_requested"] = row.cancel_requested
+    image = attributes(row)
     for event, do in (
         (Event.CANCELLED, Do.END_CANCELLED),
         (Event.BURY, Do.BURY),

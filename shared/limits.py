@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.errors import InvalidInput
+from shared.ports import Outgoing
 
 DELAY_S_MAX: Final = 900
 """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html, as the next three"""
@@ -42,3 +43,9 @@ def check_size(field: str, text: str, bytes_max: int) -> int:
     if size_bytes > bytes_max:
         raise InvalidInput("too_large", f"{size_bytes:,} bytes, {bytes_max:,} are allowed", field=field)
     return size_bytes
+
+
+def check_outgoing(message: Outgoing) -> int:
+    """→ the size of its body in bytes"""
+    check_number("delay_s", message.delay_s, 0, DELAY_S_MAX)
+    return check_size("body", message.body, MESSAGE_BYTES_MAX)

@@ -33,6 +33,7 @@ class Partial:
 @dataclass(frozen=True, slots=True)
 class Snooze:
     delay_s: float
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

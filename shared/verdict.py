@@ -12,7 +12,7 @@ any that would be hop 10,001                fail: too_many_hops
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.errors import MESSAGE_BYTES_MAX
@@ -49,8 +49,8 @@ def settle(outcome: Outcome, job: Job, policy: Policy, *, dice: float, now: int)
             return Verdict(Event.CANCELLED, {})
         case Failed():
             return _failed(outcome, job, policy, dice, now)
-        case Snooze(delay_s):
-            return _again(Event.SNOOZE, job, policy, now + round(max(0.0, delay_s) * 1000), now)
+        case Snooze(delay_s, reason):
+            return replace(_again(Event.SNOOZE, job, policy, now + round(max(0.0, delay_s) * 1000), now), note=reason)
         case Proceed(checkpoint):
             return _proceeded(checkpoint, job, policy, dice, now)
 

@@ -1,0 +1,159 @@
+"""What a handler gets beside its payload."""
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Final, TypeVar
+
+import structlog
+from pydantic import JsonValue, TypeAdapter
+
+from shared.errors import NotFound, Permanent
+from shared.job import Job, compact_json
+from shared.outcomes import Partial, Proceed, Snooze
+from shared.payloads.base import Encryption
+from shared.ports import Ports, Upload
+from shared.runtime.run import Run
+from shared.verdict import shortened
+
+__all__ = ["Context", "Partial", "Proceed", "Snooze"]
+
+T = TypeVar("T")
+
+PROGRESS_TEXT_BYTES_MAX: Final = 120
+JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
+
+
+class Context:
+    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `checkpoint`, `log`, `artifacts`."""
+
+    def __init__(self, run: Run, ports: Ports, log: structlog.stdlib.BoundLogger) -> None:
+        job = run.job
+        self.job_id, self.tenant_id = job.job_id, job.tenant_id
+        self.attempt, self.epoch = job.attempts + 1, job.epoch
+        self.checkpoint = job.checkpoint
+        self.log = log
+        self.artifacts = Artifacts(job, ports)
+        self._run = run
+        self._ports = ports
+
+    @property
+    def time_left_s(self) -> float:
+        """Seconds until this run is stopped."""
+        return max(0, self._run.ends_at - self._ports.now()) / 1000
+
+    @property
+    def cancelled(self) -> bool:
+        """Has this run been told to stop? For `def` handlers; an `async def` handler is cancelled by itself."""
+        return self._run.stop is not None
+
+    def progress(
+        self,
+        current: int,
+        total: int | None = None,
+        *,
+        message: str = "",
+        context: str = "",
+        indent_level: int = 0,
+        metadata: dict[str, JsonValue] | None = None,
+    ) -> None:
+        """How far the job is: `current` of `total` (unknown: None). Cheap: call it as often as you like.
+
+        It reaches the row after 1 s, then at most every 5 s, and with the settlement.
+        """
+        words = {"message": message, "context": context}
+        fields: dict[str, object] = {"current": current, "total": total}
+        fields |= {name: shortened(text, PROGRESS_TEXT_BYTES_MAX) for name, text in words.items() if text}
+        fields |= {"indent_level": indent_level} if indent_level else {}
+        fields |= {"metadata": metadata} if metadata else {}
+        self._run.progress = compact_json(fields)
+
+    async def once(self, name: str, fn: Callable[[str], Awaitable[T]]) -> T:
+        """The value of `fn(idempotency_key)`, which is awaited once for the whole job if it can be helped.
+
+        The value must be JSON. A run that dies inside `fn` leaves nothing behind: the next calls it again with the same
+        key, so hand the key to whatever `fn` talks to.
+        """
+        pk, sk = f"{self.tenant_id}#{self.job_id}", f"once#{name}"
+        kept = await self._ports.side.get(pk, sk)
+        if kept is None:
+            value = await fn(f"{self.job_id}:{name}")
+            await self._ports.side.put_once(pk, sk, compact_json(value))
+            kept = await self._ports.side.get(pk, sk) or "null"
+        return JSON.validate_json(kept)  # type: ignore[return-value]  # the JSON of a T
+
+    async def secret(self, name: str) -> str:
+        """The tenant's own secret `name`. Raises Permanent("no_such_secret")."""
+        value = await self._ports.secrets.get(f"{self.tenant_id}/{name}")
+        if value is None:
+            raise Permanent("no_such_secret", f"no secret {name!r} for this tenant", field="database")
+        return value
+
+    async def database_url(self, reference: str) -> str:
+        """A payload's database reference → the connection URL it stands for. Never log or keep what comes back."""
+        scheme, _, name = reference.partition("://")
+        match scheme:
+            case "secret":
+                return await self.secret(name)
+            case "env":
+                variable = f"LONGSHORE_DATABASE_{name.upper()}"
+                if variable not in os.environ:
+                    raise Permanent("no_such_database", f"the worker has no variable {variable}", field="database")
+                return os.environ[variable]
+        return reference
+
+
+class Artifacts:
+    """Files of a job: written below its own run's prefix, read below its own tenant's."""
+
+    def __init__(self, job: Job, ports: Ports) -> None:
+        self._prefix = job.prefix
+        self._tenant_prefix = f"artifacts/{job.tenant_id}/"
+        self._objects = ports.objects
+
+    @asynccontextmanager
+    async def create(self, name: str, encryption: Encryption | None = None) -> AsyncIterator["ArtifactUpload"]:
+        """Stream one file: `async with context.artifacts.create("orders.csv") as upload: await upload.write(chunk)`.
+
+        It exists once the block has ended well; any exception leaves nothing.
+        """
+        key = self._prefix + name
+        upload = await self._objects.upload(key, encryption=encryption)
+        handle = ArtifactUpload(upload, f"s3://{self._objects.bucket}/{key}")
+        try:
+            yield handle
+        except BaseException:
+            await upload.abort()
+            raise
+        await upload.complete()
+
+    async def read(self, url: str) -> AsyncIterator[bytes]:
+        """Stream one of the tenant's own files. Raises Permanent("no_such_artifact"): for another tenant's, too."""
+        key = url.removeprefix(f"s3://{self._objects.bucket}/")
+        gone = Permanent("no_such_artifact", f"no artefact {url}", field="url")
+        if not key.startswith(self._tenant_prefix):
+            raise gone
+        try:
+            async for chunk in self._objects.stream(key):
+                yield chunk
+        except NotFound:
+            raise gone from None
+
+
+class ArtifactUpload:
+    """`write(chunk)`; after the block: `url`, `size_bytes`, `sha256` (hex)."""
+
+    def __init__(self, upload: Upload, url: str) -> None:
+        self._upload = upload
+        self.url = url
+
+    @property
+    def size_bytes(self) -> int:
+        return self._upload.size_bytes
+
+    @property
+    def sha256(self) -> str:
+        return self._upload.sha256
+
+    async def write(self, chunk: bytes) -> None:
+        await self._upload.write(chunk)

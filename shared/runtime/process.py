@@ -1,0 +1,201 @@
+"""`longshore worker`: the same worker in a long-running process. Long polls, leases that beats extend, a graceful stop.
+
+A stop strands nothing: no more messages are taken, those just received are handed back at once, runs have `grace_s` to
+end; what still runs then is stopped, cleans up, and is queued again without losing an attempt.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.errors import WorldFault
+from shared.payloads.base import Payload
+from shared.ports import Message, Ports
+from shared.runtime.beats import LEASE_MS, Beats
+from shared.runtime.definition import JobType
+from shared.runtime.floor import Floor
+from shared.runtime.host import Host
+from shared.runtime.logs import get_logger
+from shared.runtime.run import Run, Stop
+from shared.runtime.worker import Acknowledge, Hide, Worker
+
+LONG_POLL_S: Final = 10
+"""Half of what SQS allows: a stopping process waits for its open polls, since a poll cut off may hide messages."""
+
+HIDDEN_BEYOND_LEASE_S: Final = 30
+RECEIVE_PAUSE_S: Final = 5.0
+DELETE_WITHIN_S: Final = 0.05
+DELETE_BATCH: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Serve this type with up to `concurrency` jobs at a time."""
+
+    job_type: JobType[Payload]
+    concurrency: int
+
+
+async def serve(
+    assignments: Sequence[Assignment],
+    ports: Ports,
+    beats: Beats,
+    *,
+    stack: str,
+    who: str,
+    stop: asyncio.Event,
+    grace_s: float = 25.0,
+) -> None:
+    """Work until `stop` is set, then end gracefully. Returns when nothing runs any more."""
+    house = _House(grace_s=grace_s, stop=stop)
+    floor = Floor(before_alone=house.delete_done)
+    solitary = sum(assignment.concurrency for assignment in assignments) == 1
+    for assignment in assignments:
+        name = assignment.job_type.type
+        host = Host(
+            who=who,
+            lease_until=lambda: ports.now() + LEASE_MS,
+            time_left_s=lambda: float("inf"),
+            beats=beats,
+            floor=floor,
+            solitary=solitary,
+            hide=_hidden(name),
+            started=house.runs.append,
+        )
+        worker = Worker(assignment.job_type, ports, stack=stack)
+        house.lanes.append(_Lane(worker, ports, name, assignment.concurrency, host))
+    get_logger().info("worker_ready", who=who, types={lane.name: lane.concurrency for lane in house.lanes})
+    await house.work()
+    get_logger().info("worker_stopped", who=who)
+
+
+@dataclass(slots=True)
+class _House:
+    """All lanes of the process, and how it stops."""
+
+    grace_s: float
+    stop: asyncio.Event
+    lanes: list["_Lane"] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+
+    async def work(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            for lane in self.lanes:
+                group.create_task(lane.receive_until(self.stop))
+            group.create_task(self._sweep())
+        tasks = [task for lane in self.lanes for task in lane.running]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=self.grace_s)
+            for run in self.runs:
+                run.halt(Stop.SHUTDOWN)
+            if late:
+                await asyncio.wait(late)
+        await self.delete_done()
+
+    async def delete_done(self) -> None:
+        await asyncio.gather(*(lane.done.flush() for lane in self.lanes))
+
+    async def _sweep(self) -> None:
+        """Forget runs that have ended, until the stop."""
+        while not self.stop.is_set():
+            self.runs[:] = [run for run in self.runs if not run.finished]
+            await _either(self.stop, LONG_POLL_S)
+
+
+class _Lane:
+    """One type's queue in this process."""
+
+    def __init__(self, worker: Worker[Payload], ports: Ports, name: str, concurrency: int, host: Host) -> None:
+        self.name = name
+        self.concurrency = concurrency
+        self.running: set[asyncio.Task[None]] = set()
+        self.done = _Deletions(ports, name)
+        self._worker = worker
+        self._ports = ports
+        self._host = host
+
+    async def receive_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            free = self.concurrency - len(self.running)
+            if free == 0:
+                await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+                continue
+            for message in await self._receive(min(free, 10), stop):
+                if stop.is_set():
+                    await self._hide(message, Hide(0, "stopping"))
+                    continue
+                task = asyncio.create_task(self._one(message))
+                self.running.add(task)
+                task.add_done_callback(self.running.discard)
+
+    async def _receive(self, most: int, stop: asyncio.Event) -> Sequence[Message]:
+        try:
+            return await self._ports.queues.receive(self.name, max_messages=most, wait_s=LONG_POLL_S)
+        except WorldFault as fault:
+            get_logger().warning("receive_failed", type=self.name, reason=str(fault))
+            await _either(stop, RECEIVE_PAUSE_S)
+            return ()
+
+    async def _one(self, message: Message) -> None:
+        match await self._worker.handle(message, self._host):
+            case Acknowledge(reason):
+                get_logger().debug("acknowledged", message_id=message.message_id, reason=reason)
+                await self.done.add(message.receipt)
+            case Hide() as hide:
+                get_logger().info("hidden", message_id=message.message_id, seconds=hide.seconds, reason=hide.reason)
+                await self._hide(message, hide)
+
+    async def _hide(self, message: Message, hide: Hide) -> None:
+        try:
+            await self._ports.queues.hide(self.name, message.receipt, seconds=hide.seconds)
+        except WorldFault as fault:  # it comes back all the same, when its visibility runs out
+            get_logger().warning("hide_failed", message_id=message.message_id, reason=str(fault))
+
+
+class _Deletions:
+    """Receipts of settled messages, deleted by the ten or after a moment. One that is not deleted is refused later."""
+
+    def __init__(self, ports: Ports, name: str) -> None:
+        self._ports = ports
+        self._name = name
+        self._receipts: list[str] = []
+        self._soon: asyncio.Task[None] | None = None
+
+    async def add(self, receipt: str) -> None:
+        self._receipts.append(receipt)
+        if len(self._receipts) >= DELETE_BATCH:
+            await self.flush()
+        elif self._soon is None or self._soon.done():
+            self._soon = asyncio.create_task(self._flush_soon())
+
+    async def flush(self) -> None:
+        receipts, self._receipts = self._receipts, []
+        if not receipts:
+            return
+        try:
+            await self._ports.queues.delete(self._name, receipts)
+        except WorldFault as fault:
+            get_logger().warning("delete_failed", type=self._name, messages=len(receipts), reason=str(fault))
+
+    async def _flush_soon(self) -> None:
+        await asyncio.sleep(DELETE_WITHIN_S)
+        await self.flush()
+
+
+class _hidden:  # noqa: N801  # reads as a function where it is used; bound to its queue's name, not to a loop variable
+    """Keep a message invisible somewhat longer than the lease."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    async def __call__(self, ports: Ports, message: Message) -> None:
+        await ports.queues.hide(self._name, message.receipt, seconds=LEASE_MS // 1000 + HIDDEN_BEYOND_LEASE_S)
+
+
+async def _either(stop: asyncio.Event, seconds: float) -> None:
+    """Wait for the stop, but not longer than `seconds`."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return

@@ -1,0 +1,78 @@
+"""What producers and operators ask for: submit, look, list, fetch. The CLI and the HTTP API are thin layers over it."""
+
+from collections.abc import Sequence
+
+from pydantic import JsonValue
+from pydantic_core import from_json
+
+from shared.admission import new_job
+from shared.envelope import Envelope, seal
+from shared.errors import Conflict, InvalidInput, NotFound
+from shared.ids import derived_job_id, new_job_id
+from shared.job import Job
+from shared.moves import submit
+from shared.payloads.base import Payload
+from shared.payloads.results import ErrorBody, Response, ResponseData
+from shared.ports import Applied, Page, Ports
+from shared.runtime.documents import failures_of, keep_payload
+
+DELAY_S_MAX = 366 * 24 * 3600
+
+
+class Service:
+    """All methods raise WorldFault if AWS does not answer, NotFound for what this tenant does not have."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    async def submit(self, payload: Payload, *, idempotency_key: str | None = None, delay_s: float = 0.0) -> Job:
+        """Accept a job: one conditional put; the reactor does the rest. → its row, the old one if it existed already.
+
+        The same id or idempotency key with another payload raises Conflict. A delay of up to a year.
+        """
+        if not 0 <= delay_s <= DELAY_S_MAX:
+            raise InvalidInput("invalid_delay", f"0 to {DELAY_S_MAX} seconds", field="delay_s")
+        ports, now = self._ports, self._ports.now()
+        envelope: Envelope[Payload] = seal(payload, self._new_id(payload, idempotency_key, now))
+        job = new_job(envelope, now=now, token=ports.token(), due_at=now + round(delay_s * 1000))
+        await keep_payload(ports, job, envelope.body)
+        answer = await ports.jobs.apply(submit(job))
+        found = answer.job
+        if found is None:
+            raise Conflict("vanished", "the job was there and is gone: submit again", field="job_id")
+        if not isinstance(answer, Applied) and (found.type, found.payload_hash) != (job.type, job.payload_hash):
+            raise Conflict("conflict", f"{job.job_id} exists with another type or payload", field="job_id")
+        return found
+
+    async def get(self, tenant_id: str, job_id: str) -> Job:
+        job = await self._ports.jobs.get(tenant_id, job_id)
+        if job is None:
+            raise NotFound("no_such_job", f"no job {job_id}", field="job_id")
+        return job
+
+    async def list(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page:
+        """Newest first."""
+        return await self._ports.jobs.list(tenant_id, limit=limit, cursor=cursor)
+
+    async def failures(self, job: Job) -> Sequence[ErrorBody]:
+        """What the row had no room for: whole messages and stacks, newest first."""
+        return await failures_of(self._ports, job)
+
+    async def result(self, job: Job) -> Response:
+        """The standard response of a job that is over: read from S3, or made of the row. NotFound while it is not."""
+        if not job.status.is_terminal:
+            raise NotFound("no_result_yet", f"the job is {job.status}", field="job_id")
+        if job.result is not None:
+            body = await self._ports.objects.get(job.result)
+            if body is None:
+                raise NotFound("result_expired", "the result is no longer kept", field="job_id")
+            return Response.model_validate_json(body)
+        error = None if job.error is None else ErrorBody.model_validate_json(job.error)
+        value: JsonValue = None if job.inline_result is None else from_json(job.inline_result)
+        data = ResponseData(job_id=job.job_id, type=job.type, result=value)
+        return Response(success=error is None and job.inline_result is not None, data=data, error=error)
+
+    def _new_id(self, payload: Payload, idempotency_key: str | None, now: int) -> str:
+        if idempotency_key is not None:
+            return derived_job_id(payload.tenant_id, payload.type, idempotency_key)
+        return new_job_id(now, bytes.fromhex(self._ports.token() + self._ports.token()))

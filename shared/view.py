@@ -1,0 +1,95 @@
+"""A job as the outside sees it: the document of `GET /jobs/{id}` and `longshore status --json`. Pure."""
+
+from pydantic import BaseModel, JsonValue
+from pydantic_core import from_json
+
+from shared.job import Job, read_history_entry, rfc3339
+from shared.payloads.results import ErrorBody
+from shared.status import Status
+
+
+class ProgressView(BaseModel):
+    """`percent` is 0 to 100, None while the total is unknown."""
+
+    current: int = 0
+    total: int | None = None
+    percent: float | None = None
+    message: str = ""
+    context: str = ""
+    indent_level: int = 0
+    metadata: dict[str, JsonValue] | None = None
+
+
+class MoveView(BaseModel):
+    """One move of the job: when, what, by whom, and a word why."""
+
+    at: str
+    event: str
+    who: str
+    note: str = ""
+
+
+class JobView(BaseModel):
+    """Times are RFC 3339, UTC. `next_attempt_at` is set while the job waits for its turn."""
+
+    job_id: str
+    tenant_id: str
+    type: str
+    status: Status
+    attempts: int
+    attempts_max: int
+    progress: ProgressView | None = None
+    error: ErrorBody | None = None
+    result_url: str | None = None
+    created_at: str
+    updated_at: str
+    started_at: str | None = None
+    completed_at: str | None = None
+    next_attempt_at: str | None = None
+    user_id: str | None = None
+    worker_id: str | None = None
+    metadata: dict[str, JsonValue] | None = None
+    history: list[MoveView] = []
+
+
+def view_of(job: Job, *, bucket: str) -> JobView:
+    """`bucket` makes the result's `s3://` URL whole."""
+    return JobView(
+        job_id=job.job_id,
+        tenant_id=job.tenant_id,
+        type=job.type,
+        status=job.status,
+        attempts=job.attempts,
+        attempts_max=job.attempts_max,
+        progress=_progress(job),
+        error=None if job.error is None else ErrorBody.model_validate_json(job.error),
+        result_url=None if job.result is None else f"s3://{bucket}/{job.result}",
+        created_at=rfc3339(job.created_at),
+        updated_at=rfc3339(job.updated_at),
+        started_at=_time(job.started_at),
+        completed_at=_time(job.completed_at),
+        next_attempt_at=rfc3339(job.due_at) if job.status is Status.QUEUED else None,
+        user_id=job.user_id,
+        worker_id=job.worker_id,
+        metadata=None if job.metadata is None else from_json(job.metadata),
+        history=[_move(entry) for entry in job.history],
+    )
+
+
+def _progress(job: Job) -> ProgressView | None:
+    if job.progress is None:
+        return None
+    progress = ProgressView.model_validate_json(job.progress)
+    if progress.total:
+        share = min(1.0, progress.current / progress.total)
+        return progress.model_copy(update={"percent": round(100 * share, 1)})
+    return progress
+
+
+def _move(entry: str) -> MoveView:
+    move = read_history_entry(entry)
+    return MoveView(at=rfc3339(move.at), event=move.event, who=move.who, note=move.note)
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)
