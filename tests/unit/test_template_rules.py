@@ -10,6 +10,7 @@ import pytest
 from infra.local.intrinsics import Place
 from infra.local.template import Resource, Template, read_template
 from shared.payloads import TYPES
+from shared.runtime.logs import NAMESPACE
 
 ROOT = Path(__file__).resolve().parents[2]
 STACK = "some-stack"
@@ -227,6 +228,7 @@ def test_every_queue_and_the_reactor_are_watched() -> None:
         ("dead_letter_returned", STACK),
         ("quarantined", STACK),
     }
+    assert {alarm["Namespace"] for alarm in alarms} == {"AWS/SQS", "AWS/Lambda", NAMESPACE}
     assert all(alarm["AlarmActions"] == ["arn:aws:sns:us-east-1:123456789012:alarms"] for alarm in alarms)
 
 
