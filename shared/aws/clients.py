@@ -2,6 +2,7 @@
 
 The only place that knows endpoints, time-outs and pools. `AWS_ENDPOINT_URL` (and `AWS_ENDPOINT_URL_SQS` …) are
 honoured by botocore itself: https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html
+Loading a service's model takes a good part of a cold start, so nothing makes a client that it does not call.
 """
 
 import asyncio
@@ -11,12 +12,14 @@ from typing import Any
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
+from shared.aws.faults import seam
+
 USER_AGENT = "longshore"
 """A fixed user agent spares botocore from composing one at every call: a quarter of its CPU."""
 
 
 class Clients:
-    """`await clients.get("sqs")` → the cached client. Close with `await clients.close()` on the same loop.
+    """`await clients.call("sqs", "send_message", QueueUrl=…)`. Close with `await clients.close()` on the same loop.
 
     `credentials` (access key, secret) are for endpoints that check none; else botocore finds them where it always does.
     """
@@ -33,9 +36,9 @@ class Clients:
         self._session = AioSession()
         if credentials is not None:
             self._session.set_credentials(*credentials)
-        self._making = asyncio.Lock()
         self._stack = AsyncExitStack()
         self._made: dict[str, Any] = {}
+        self._making = asyncio.Lock()
         self._endpoint_url = endpoint_url
         self._region = region
         options: dict[str, Any] = {} if http_session_cls is None else {"http_session_cls": http_session_cls}
@@ -50,14 +53,25 @@ class Clients:
         )
 
     async def get(self, service: str) -> Any:
-        async with self._making:
-            if service not in self._made:
-                maker = self._session.create_client(
-                    service, region_name=self._region, endpoint_url=self._endpoint_url, config=self._config
-                )
-                self._made[service] = await self._stack.enter_async_context(maker)
+        """→ the service's client; two that ask at once get the same one."""
+        if service not in self._made:
+            async with self._making:
+                if service not in self._made:
+                    self._made[service] = await self._make(service)
         return self._made[service]
+
+    async def call(self, service: str, operation: str, **arguments: Any) -> Any:
+        """→ AWS's answer. Raises WorldFault, or AwsRefusal with AWS's code (`shared/aws/faults.py`)."""
+        with seam(f"{service} {operation}"):
+            client = await self.get(service)
+            return await getattr(client, operation)(**arguments)
 
     async def close(self) -> None:
         self._made.clear()
         await self._stack.aclose()
+
+    async def _make(self, service: str) -> Any:
+        maker = self._session.create_client(
+            service, region_name=self._region, endpoint_url=self._endpoint_url, config=self._config
+        )
+        return await self._stack.enter_async_context(maker)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shared.errors import NotFound
-from shared.limits import BATCH_MAX, DELAY_S_MAX, HIDE_S_MAX, MESSAGE_BYTES_MAX, check_number, check_size
+from shared.limits import BATCH_MAX, HIDE_S_MAX, check_number, check_outgoing
 from shared.memory.clock import turn
 from shared.ports import Clock, Message, Outgoing
 
@@ -111,8 +111,3 @@ class MemoryQueues:
         if self._job_types is not None and job_type not in self._job_types:
             raise NotFound("no_such_queue", f"there is no queue for the job type {job_type}", field=job_type)
         return self.held.setdefault(job_type, [])
-
-
-def check_outgoing(message: Outgoing) -> None:
-    check_number("delay_s", message.delay_s, 0, DELAY_S_MAX)
-    check_size("body", message.body, MESSAGE_BYTES_MAX)
