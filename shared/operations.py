@@ -25,7 +25,7 @@ class Reporter(Protocol):
     def progress(self, current: int, total: int | None = None, *, message: str = "") -> None: ...
 
 
-Operation = Callable[[Parameters, Reporter], Awaitable[Answer]] | Callable[[Parameters, Reporter], Answer]
+Operation = Callable[[Parameters, Reporter], Awaitable[Answer]]
 
 OPERATIONS: Final[dict[str, Operation]] = {}
 

@@ -1,8 +1,5 @@
 """`generic`: one registered operation, chosen by name. The operations themselves are in `shared/operations.py`."""
 
-import asyncio
-import inspect
-
 from shared.errors import Permanent
 from shared.operations import OPERATIONS
 from shared.payloads.generic import GenericPayload
@@ -18,9 +15,7 @@ async def generic(payload: GenericPayload, context: Context) -> ProcessResult:
     if operation is None:
         known = ", ".join(sorted(OPERATIONS))
         raise Permanent("unknown_operation", f"{payload.operation!r}; registered are: {known}", field="operation")
-    if inspect.iscoroutinefunction(operation):
-        return ProcessResult(data=await operation(payload.parameters, context))
-    return ProcessResult(data=await asyncio.to_thread(operation, payload.parameters, context))
+    return ProcessResult(data=await operation(payload.parameters, context))
 
 
 handler = generic.lambda_handler

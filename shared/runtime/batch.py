@@ -1,7 +1,7 @@
 """One Lambda invocation: a batch of messages, worked at the same time, each answered for itself.
 
-The answer names those that must come back (`batchItemFailures`); Lambda deletes the rest. To hide a message is to change
-its visibility *and* to report it. An empty list means that all is done:
+The answer names those that must come back (`batchItemFailures`); Lambda deletes the rest. To hide a message is to
+change its visibility *and* to report it. An empty list means that all is done:
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html
 """
 

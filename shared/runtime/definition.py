@@ -6,14 +6,17 @@ async def extract(payload: ExtractPayload, context: Context) -> ProcessResult: .
 handler = extract.lambda_handler
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from shared.errors import InvalidInput
 from shared.outcomes import Partial, Proceed, Result, Snooze
 from shared.payloads.base import Payload
 from shared.retry import Policy
 from shared.runtime.context import Context
+
+if TYPE_CHECKING:
+    from shared.runtime.entry import LambdaContext
 
 P = TypeVar("P", bound=Payload)
 
@@ -43,9 +46,9 @@ class JobType(Generic[P]):
             raise InvalidInput("invalid_payload", f"a payload of type {self.type}", field="type")
         return payload
 
-    def lambda_handler(self, event: dict[str, object], context: object) -> dict[str, object]:
+    def lambda_handler(self, event: Mapping[str, object], context: "LambdaContext") -> dict[str, object]:
         """The Lambda entry of this type's queue."""
-        from shared.runtime.entry import handle_queue_event
+        from shared.runtime.entry import handle_queue_event  # an author's unit test needs no AWS client
 
         return handle_queue_event(self, event, context)
 

@@ -1,0 +1,154 @@
+"""The long-running worker, in virtual time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from shared.payloads.generic import GenericPayload
+from shared.payloads.results import ProcessResult
+from shared.runtime.beats import TaskBeats
+from shared.runtime.context import Context
+from shared.runtime.definition import JobType
+from shared.runtime.process import Assignment, serve
+from shared.status import Status
+from tests.world import World, in_world
+
+
+async def serving(world: World, stop: asyncio.Event, *, concurrency: int = 4, grace_s: float = 25.0) -> None:
+    """The worker and the reactor's pump, until `stop`."""
+
+    async def pump() -> None:
+        while True:
+            await world.react()
+            await asyncio.sleep(0.2)
+
+    pumping = asyncio.create_task(pump())
+    beats = TaskBeats(world.ports, lease_ms=60_000)
+    assignments = [Assignment(world.type, concurrency)]  # type: ignore[arg-type]  # a payload is a payload
+    await serve(assignments, world.ports, beats, stack="test", who="me", stop=stop, grace_s=grace_s)
+    pumping.cancel()
+
+
+def with_worker(
+    handler: Callable[[GenericPayload, Context], Awaitable[object]],
+    story: Callable[[World, asyncio.Event], Awaitable[None]],
+    **options: float,
+) -> World:
+    async def main(world: World) -> World:
+        stop = asyncio.Event()
+        worker = asyncio.create_task(serving(world, stop, **options))  # type: ignore[arg-type]
+        await story(world, stop)
+        stop.set()
+        await worker
+        return world
+
+    return in_world(handler, main)
+
+
+def test_work_longer_than_its_lease_is_kept_by_beats_and_done_once() -> None:
+    async def long(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(55)
+        return ProcessResult()
+
+    async def story(world: World, _stop: asyncio.Event) -> None:
+        jobs = [await world.submit() for _ in range(12)]
+        await asyncio.sleep(400)
+        rows = [await world.row(job) for job in jobs]
+        assert {(row.status, row.epoch) for row in rows} == {(Status.SUCCESS, 1)}
+        assert not world.queues.held["generic"]
+
+    assert len(with_worker(long, story).runs) == 12
+
+
+def test_no_more_jobs_run_at_a_time_than_it_was_told() -> None:
+    now_running, most = 0, 0
+
+    async def counted(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        nonlocal now_running, most
+        now_running += 1
+        most = max(most, now_running)
+        await asyncio.sleep(1)
+        now_running -= 1
+        return ProcessResult()
+
+    async def story(world: World, _stop: asyncio.Event) -> None:
+        for _ in range(20):
+            await world.submit()
+        await asyncio.sleep(60)
+
+    with_worker(counted, story, concurrency=3)
+    assert most == 3
+
+
+def test_a_stop_waits_for_what_runs() -> None:
+    async def short(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(20)
+        return ProcessResult()
+
+    async def story(world: World, stop: asyncio.Event) -> None:
+        await world.submit()
+        await asyncio.sleep(5)
+        stop.set()
+
+    world = with_worker(short, story)
+    assert [row.status for row in world.jobs.rows.values()] == [Status.SUCCESS]
+    assert not world.queues.held["generic"]
+
+
+def test_what_outlives_the_grace_cleans_up_and_is_queued_again_without_losing_an_attempt() -> None:
+    cleaned: list[bool] = []
+
+    async def endless(_payload: GenericPayload, context: Context) -> ProcessResult:
+        try:
+            await asyncio.sleep(50)
+        finally:
+            cleaned.append(context.cancelled)
+        return ProcessResult()
+
+    async def story(world: World, stop: asyncio.Event) -> None:
+        await world.submit()
+        await asyncio.sleep(5)
+        stop.set()
+
+    world = with_worker(endless, story, grace_s=10)
+    (row,) = world.jobs.rows.values()
+    assert (row.status, row.attempts, row.seq) == (Status.QUEUED, 0, 2)
+    assert cleaned == [True]
+    assert not world.queues.held["generic"], "the old wake-up was acknowledged after the settlement"
+
+
+def test_messages_received_while_stopping_are_handed_back_at_once() -> None:
+    async def answer(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        return ProcessResult()
+
+    async def story(world: World, stop: asyncio.Event) -> None:
+        await asyncio.sleep(1)
+        stop.set()
+        await world.send('{"operation": "x"}')
+
+    world = with_worker(answer, story)
+    (held,) = world.queues.held["generic"]
+    assert held.visible_at <= world.ports.now()
+    assert not world.runs
+
+
+def test_a_def_handler_runs_in_a_thread() -> None:
+    def plain(payload: GenericPayload, context: Context) -> ProcessResult:
+        context.progress(1, 1)
+        return ProcessResult(data={"operation": payload.operation})
+
+    async def main(world: World) -> None:
+        world.type = JobType(GenericPayload, plain)
+        stop = asyncio.Event()
+        worker = asyncio.create_task(serving(world, stop))
+        job = await world.submit("sync")
+        await asyncio.sleep(5)
+        stop.set()
+        await worker
+        row = await world.row(job)
+        assert row.status is Status.SUCCESS
+        assert (await world.service.result(row)).data.result == {"data": {"operation": "sync"}}
+
+    async def unused(_payload: GenericPayload, _context: Context) -> None:
+        raise AssertionError
+
+    in_world(unused, main)
