@@ -99,11 +99,12 @@ class Endpoint:
     async def answer(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> Answer:
         """One signed AWS request → its answer. Anything that moto does not survive is a 5xx, as from AWS."""
         service, region = _service_and_region(url, headers)
-        if service == "sqs" and headers.get("X-Amz-Target", "").endswith(".ReceiveMessage"):
-            body = await self._message_waiting(json.loads(body), region)
+        await asyncio.sleep(0)  # a caller in this process would otherwise never let another one run
         if service == "scheduler" and "/schedules/" in url and (problem := _problem_with_schedule(body)):
             return _fault(400, "ValidationException", problem)
-        await asyncio.sleep(0)  # a caller in this process would otherwise never let another one run
+        if service == "sqs" and headers.get("X-Amz-Target", "").endswith(".ReceiveMessage"):
+            # From here to moto nothing is awaited any more: of two polls that wake for one message, one waits on.
+            body = await self._message_waiting(json.loads(body), region)
         answer = self._call_moto(service, Request.from_primitives(method, url, headers, body))
         if service == "sqs":
             self._tell_of_arrivals(body, region)

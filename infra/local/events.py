@@ -27,15 +27,17 @@ def failed_items(answer: Any, identifiers: Sequence[str]) -> set[str]:
 
     Raises InvocationFailed where Lambda takes the whole batch for failed: no object, or an item without a known id.
     """
-    if answer is None:
-        return set()
-    items = answer.get("batchItemFailures") if isinstance(answer, dict) else "no object"
+    items = answer.get("batchItemFailures") if isinstance(answer, dict) else answer
     if items is None:
         return set()
-    named = [item.get("itemIdentifier") if isinstance(item, dict) else None for item in items]
-    if not isinstance(items, list) or not set(named) <= set(identifiers):
+    named = [_identifier(item) for item in items] if isinstance(items, list) else [None]
+    if not all(name in identifiers for name in named):
         raise InvocationFailed("InvalidAnswer", f"batchItemFailures must list ids of this batch: {answer!r:.200}")
     return {str(name) for name in named}
+
+
+def _identifier(item: Any) -> Any:
+    return item.get("itemIdentifier") if isinstance(item, dict) else None
 
 
 def queue_record(message: dict[str, Any], queue_arn: str) -> Event:

@@ -133,7 +133,10 @@ class _Settings:
     path: str
 
     def of(self, name: str) -> "_Settings":
-        return _Settings(self.values.get(name, {}), f"{self.path}.{name}")
+        values = self.values.get(name, {})
+        if not isinstance(values, dict):
+            raise refused(f"{self.path}.{name}", "expected a mapping")
+        return _Settings(values, f"{self.path}.{name}")
 
     def text(self, name: str) -> str:
         value = self.values.get(name)

@@ -1,10 +1,13 @@
 """Functions that say what they see, as lines of JSON on stdout, and do what their messages and rows ask for."""
 
+import asyncio
 import json
 import os
 import subprocess
 import time
 from typing import Any
+
+from shared.aws.clients import Clients
 
 calls = 0
 
@@ -28,9 +31,19 @@ def on_queue(event: dict[str, Any], context: Any) -> dict[str, Any]:
                 _say(began=time.monotonic())
                 time.sleep(asked["s"])
                 _say(ended=time.monotonic())
+            case "write":
+                asyncio.run(_write(asked["key"]))
             case "fail_once" if record["attributes"]["ApproximateReceiveCount"] == "1":
                 failed.append({"itemIdentifier": record["messageId"]})
     return {"batchItemFailures": failed}
+
+
+async def _write(key: str) -> None:
+    """Finds the endpoint, its region and credentials by its environment alone."""
+    clients = Clients()
+    dynamodb = await clients.get("dynamodb")
+    await dynamodb.put_item(TableName="t-rows", Item={"pk": {"S": key}})
+    await clients.close()
 
 
 tries: dict[str, int] = {}

@@ -1,0 +1,82 @@
+"""Functions on a table's stream: in order, again and again until a record succeeds or is too old."""
+
+import asyncio
+import base64
+import json
+
+from tests.e2e.local.harness import eventually, put_row, running
+
+
+def test_changes_arrive_in_lambdas_shape_and_in_order() -> None:
+    async def scenario() -> None:
+        async with running() as (cloud, said):
+            dynamodb = await cloud.clients.get("dynamodb")
+            row = {"pk": {"S": "a"}, "n": {"N": "1"}, "raw": {"B": b"\x00\xff"}, "fails": {"N": "0"}}
+            await dynamodb.put_item(TableName="t-rows", Item=row)
+            await dynamodb.update_item(
+                TableName="t-rows",
+                Key={"pk": {"S": "a"}},
+                UpdateExpression="SET n = :two",
+                ExpressionAttributeValues={":two": {"N": "2"}},
+            )
+            await eventually(lambda: [key for batch in said.rows() for key in batch] == ["a", "a"])
+            first, second = [record for event in said.of("event") for record in event["Records"]]
+            assert (first["eventName"], second["eventName"]) == ("INSERT", "MODIFY")
+            assert first["eventSource"] == "aws:dynamodb"
+            assert first["eventSourceARN"].startswith("arn:aws:dynamodb:us-east-1:123456789012:table/t-rows/stream/")
+            assert first["dynamodb"]["NewImage"]["raw"] == {"B": base64.b64encode(b"\x00\xff").decode()}
+            assert "OldImage" not in first["dynamodb"]
+            assert second["dynamodb"]["OldImage"]["n"] == {"N": "1"}
+            assert second["dynamodb"]["NewImage"]["n"] == {"N": "2"}
+            assert int(second["dynamodb"]["SequenceNumber"]) > int(first["dynamodb"]["SequenceNumber"])
+            assert isinstance(first["dynamodb"]["ApproximateCreationDateTime"], int)
+
+    asyncio.run(scenario())
+
+
+def test_a_failing_batch_is_halved_until_the_bad_record_stands_alone_and_later_ones_wait_for_it() -> None:
+    async def scenario() -> None:
+        async with running() as (cloud, said):
+            for key in "abcd":
+                await put_row(cloud, key, fails=4 if key == "c" else 0)
+            await eventually(lambda: ["d"] in said.rows())
+            batches = said.rows()
+            assert batches[0] == ["a", "b", "c", "d"]
+            assert batches[1:3] == [["a", "b"], ["c", "d"]]
+            assert batches[3:] == [["c"], ["c"], ["c"], ["d"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_partial_answer_is_taken_up_again_at_the_first_record_it_names() -> None:
+    async def scenario() -> None:
+        async with running() as (cloud, said):
+            for key in "abcd":
+                await put_row(cloud, key, fails=2 if key == "c" else 0, how="answer")
+            await eventually(said.rows)
+            await put_row(cloud, "last")
+            await eventually(lambda: ["last"] in said.rows())
+            assert said.rows() == [["a", "b", "c", "d"], ["c", "d"], ["c", "d"], ["last"]]
+
+    asyncio.run(scenario())
+
+
+def test_a_record_past_the_maximum_age_goes_to_the_failure_destination_and_lets_others_pass() -> None:
+    async def scenario() -> None:
+        async with running(parameters={"RecordAge": "3"}) as (cloud, said):
+            await put_row(cloud, "bad", fails=1000)
+            s3 = await cloud.clients.get("s3")
+
+            async def kept() -> list[str]:
+                return [item["Key"] for item in (await s3.list_objects_v2(Bucket="t-kept")).get("Contents", [])]
+
+            (key,) = await eventually(kept)
+            document = json.loads(await (await s3.get_object(Bucket="t-kept", Key=key))["Body"].read())
+            assert document["requestContext"]["condition"] == "RecordAgeExceeded"
+            assert document["DDBStreamBatchInfo"]["batchSize"] == 1
+            (record,) = json.loads(document["payload"])["Records"]
+            assert record["dynamodb"]["NewImage"]["pk"] == {"S": "bad"}
+            await put_row(cloud, "good")
+            await eventually(lambda: ["good"] in said.rows())
+
+    asyncio.run(scenario())
