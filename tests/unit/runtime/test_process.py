@@ -44,19 +44,32 @@ def with_worker(
     return in_world(handler, main)
 
 
-def test_work_longer_than_its_lease_is_kept_by_beats_and_done_once() -> None:
-    async def long(_payload: GenericPayload, _context: Context) -> ProcessResult:
-        await asyncio.sleep(55)
-        return ProcessResult()
+def test_work_longer_than_its_lease_is_kept_by_beats_hidden_and_done_once() -> None:
+    receives: list[int] = []
 
-    async def story(world: World, _stop: asyncio.Event) -> None:
+    async def main(world: World) -> None:
+        async def long(_payload: GenericPayload, _context: Context) -> ProcessResult:
+            await asyncio.sleep(55)
+            receives.extend(held.receives for held in world.queues.held["generic"])
+            return ProcessResult()
+
+        world.handler = long
+        stop = asyncio.Event()
+        worker = asyncio.create_task(serving(world, stop))
         jobs = [await world.submit() for _ in range(12)]
         await asyncio.sleep(400)
+        stop.set()
+        await worker
         rows = [await world.row(job) for job in jobs]
         assert {(row.status, row.epoch) for row in rows} == {(Status.SUCCESS, 1)}
+        assert len(world.runs) == 12
+        assert set(receives) <= {0, 1}, "no message came a second time while its job ran"
         assert not world.queues.held["generic"]
 
-    assert len(with_worker(long, story).runs) == 12
+    async def unused(_payload: GenericPayload, _context: Context) -> None:
+        raise AssertionError
+
+    in_world(unused, main, visibility_s=30)
 
 
 def test_no_more_jobs_run_at_a_time_than_it_was_told() -> None:

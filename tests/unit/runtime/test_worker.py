@@ -11,7 +11,10 @@ from shared.job import Job, read_history_entry
 from shared.outcomes import Partial, Proceed, Snooze
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult, RowError
+from shared.runtime.beats import TaskBeats
 from shared.runtime.context import Context
+from shared.runtime.floor import Floor
+from shared.runtime.host import Host
 from shared.status import Status
 from tests.world import World, in_world
 
@@ -233,10 +236,16 @@ def test_a_cancel_is_seen_at_the_next_beat_and_the_handler_cleans_up() -> None:
     in_world(slow, story)
 
 
-def test_who_lost_its_lease_changes_nothing_more() -> None:
-    async def slow(_payload: GenericPayload, context: Context) -> ProcessResult:
-        await asyncio.sleep(10)
-        return ProcessResult(data={"epoch": context.epoch})
+def test_who_lost_its_lease_is_stopped_and_changes_nothing_more() -> None:
+    ended: list[str] = []
+
+    async def slow(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        try:
+            await asyncio.sleep(50)
+        except asyncio.CancelledError:
+            ended.append("stopped")
+            raise RuntimeError("the cleanup failed as well") from None
+        return ProcessResult()
 
     async def story(world: World) -> None:
         job = await world.submit()
@@ -246,29 +255,65 @@ def test_who_lost_its_lease_changes_nothing_more() -> None:
         taken = replace(await world.row(job), epoch=2, token="another", progress='{"current":1}')
         world.jobs.rows[job.key] = taken
         failed = await running
+        assert ended == ["stopped"]
         assert await world.row(job) == taken
+        assert not await world.ports.side.query(job.key, limit=10)
         assert failed, "the message is hidden, not acknowledged: the other run may die"
 
     in_world(slow, story)
 
 
-def test_a_dead_run_is_taken_over_alone_and_a_death_in_company_costs_nothing() -> None:
+def test_dead_runs_are_taken_over_alone_and_a_death_in_company_costs_nothing() -> None:
+    running: set[str] = set()
+    beside: dict[str, set[str]] = {}
+
+    async def recorded(payload: GenericPayload, _context: Context) -> ProcessResult:
+        running.add(payload.operation)
+        for name in running:
+            beside[name] = beside.get(name, set()) | running
+        await asyncio.sleep(5)
+        running.discard(payload.operation)
+        return ProcessResult()
+
     async def story(world: World) -> None:
-        first, second = await world.submit("a"), await world.submit("b")
+        dead = [await world.submit("dead-1"), await world.submit("dead-2")]
+        for name in ("fresh-1", "fresh-2"):
+            await world.submit(name)
         await world.react()
-        # Two jobs were claimed in one batch, and their container died.
         now = world.ports.now()
-        for job in (first, second):
+        for job in dead:  # they were claimed in one batch, and their container died
             row = await world.row(job)
             world.jobs.rows[job.key] = replace(
                 row, status=Status.RUNNING, epoch=1, token="dead", lease_until=now - 1, started_at=now
             )
         await world.drain()
-        for job in (first, second):
-            row = await world.row(job)
-            assert (row.status, row.attempts, row.epoch) == (Status.SUCCESS, 0, 2)
-        spans = [(context.job_id, context.epoch) for context in world.runs]
-        assert len(spans) == 2
+        rows = [await world.row(job) for job in dead]
+        assert [(row.status, row.attempts, row.epoch) for row in rows] == [(Status.SUCCESS, 0, 2)] * 2
+        assert beside["fresh-1"] == beside["fresh-2"] == {"fresh-1", "fresh-2"}
+        assert (beside["dead-1"], beside["dead-2"]) == ({"dead-1"}, {"dead-2"})
+
+    in_world(recorded, story)
+
+
+def test_before_a_dead_run_is_taken_over_its_neighbours_are_settled_and_deleted() -> None:
+    left: list[int] = []
+
+    async def story(world: World) -> None:
+        async def counted(payload: GenericPayload, _context: Context) -> ProcessResult:
+            if payload.operation == "dead":
+                left.append(len(world.queues.held["generic"]))
+            return ProcessResult()
+
+        world.handler = counted
+        dead = await world.submit("dead")
+        await world.submit("fresh")
+        await world.react()
+        row = await world.row(dead)
+        world.jobs.rows[dead.key] = replace(
+            row, status=Status.RUNNING, epoch=1, token="dead", lease_until=world.ports.now() - 1
+        )
+        await world.drain()
+        assert left == [1], "only its own message was left when it ran"
 
     in_world(answer, story)
 
@@ -326,6 +371,30 @@ def test_a_bare_message_is_a_job_whose_row_its_claim_creates(body: str) -> None:
         assert row.job_id == "order-7" if "order-7" in body else row.job_id.startswith("job_")
 
     in_world(answer, story)
+
+
+def test_two_bare_messages_without_an_id_are_two_jobs_and_a_redelivery_is_the_same_one() -> None:
+    async def story(world: World) -> None:
+        for _ in range(2):
+            await world.send('{"operation": "x"}')
+        messages = await world.ports.queues.receive("generic", max_messages=10, wait_s=0)
+        for message in (*messages, *messages):
+            host = batch_host(world)
+            await world.worker.handle(message, host)
+        assert len(world.jobs.rows) == len(world.runs) == 2
+
+    in_world(answer, story)
+
+
+def batch_host(world: World) -> Host:
+    return Host(
+        who="test",
+        lease_until=lambda: world.ports.now() + 85_000,
+        time_left_s=lambda: 75.0,
+        beats=TaskBeats(world.ports),
+        floor=Floor(),
+        solitary=False,
+    )
 
 
 def test_a_bare_message_that_fails_once_goes_on_as_an_ordinary_job() -> None:
