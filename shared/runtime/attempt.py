@@ -68,9 +68,9 @@ class Attempt(Generic[P]):
         log.info("run_began", attempt=job.attempts + 1, seq=job.seq)
         try:
             payload = await self._payload(job, envelope)
+        except WorldFault as fault:  # nobody's fault: no attempt is spent
+            return await self._settle(_new_run(job, ports.now(), 0.0), _snoozed(fault), Policy(), host)
         except LongshoreError as error:
-            if isinstance(error, WorldFault):
-                raise
             problem = Failed(error.code, error.message, permanent=True, field=error.field)
             return await self._settle(_new_run(job, ports.now(), 0.0), problem, Policy(), host)
         policy = payload.effective_policy()
@@ -195,8 +195,8 @@ def _outcome(handler: "asyncio.Future[object]", run: Run, policy: Policy, *, tim
     if cut_short:
         return Failed("interrupted", "the handler cancelled itself", permanent=False)
     error = handler.exception()
-    if isinstance(error, WorldFault):  # nobody's fault: no attempt is spent
-        return Snooze(WORLD_FAULT_DELAY_S, error.code)
+    if isinstance(error, WorldFault):
+        return _snoozed(error)
     return _failed(error, policy) if error is not None else _returned(handler.result())
 
 
@@ -208,6 +208,10 @@ def _returned(value: object) -> Outcome:
             return value
     kind = type(value).__name__
     return Failed("invalid_result", f"the handler returned {kind}; a pydantic model was expected", permanent=True)
+
+
+def _snoozed(fault: WorldFault) -> Snooze:
+    return Snooze(WORLD_FAULT_DELAY_S, fault.code)
 
 
 def _failed(error: BaseException, policy: Policy) -> Failed:

@@ -504,3 +504,23 @@ def test_a_large_payload_is_kept_beside_the_row_and_read_again() -> None:
         assert {row.payload_place for row in world.jobs.rows.values()} == {"row", "side", "s3"}
 
     in_world(measure, story)
+
+
+def test_a_payload_that_cannot_be_fetched_just_now_costs_no_attempt() -> None:
+    async def story(world: World) -> None:
+        job = await world.service.submit(GenericPayload(operation="x", parameters={"text": "y" * 9_000}))
+        objects = world.ports.objects
+        failing = [2]
+
+        async def get(key: str) -> bytes | None:
+            if failing[0]:
+                failing[0] -= 1
+                raise WorldFault("throttled", "slow down")
+            return await type(objects).get(objects, key)
+
+        objects.get = get  # type: ignore[method-assign]
+        await world.drain()
+        row = await world.row(job)
+        assert (row.status, row.attempts, row.epoch) == (Status.SUCCESS, 0, 3)
+
+    in_world(answer, story)
