@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
-from shared.consequences import Record
 from shared.job import Job
 from shared.memory.clock import run_virtual
 from shared.memory.jobs import MemoryJobs
@@ -67,8 +66,7 @@ class World:
     async def react(self) -> None:
         fresh = self.jobs.stream[self.seen :]
         self.seen += len(fresh)
-        records = [Record(str(record.number), record.old, record.new) for record in fresh]
-        assert await react(records, self.ports, stack=STACK) is None
+        assert await react(fresh, self.ports, stack=STACK) is None
 
     async def invoke(self, *, batch: int = 10, wait_s: int = 0) -> list[str] | None:
         """One Lambda invocation, if there is a message; → the failed message ids."""

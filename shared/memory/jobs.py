@@ -1,7 +1,6 @@
 """The jobs table in memory: interprets the same table of moves, and keeps the stream that a reactor would read."""
 
-from dataclasses import dataclass
-
+from shared.consequences import Record
 from shared.cursor import read_cursor, write_cursor
 from shared.ids import row_key
 from shared.job import Job, attributes
@@ -12,17 +11,8 @@ from shared.ports import Applied, Page, Refused
 from shared.status import permitted
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One change of a row, as the table's stream tells it. `number` rises; a write that changed nothing has none."""
-
-    number: int
-    old: Job | None
-    new: Job
-
-
 class MemoryJobs:
-    """`rows` by key and `stream` are there to be looked at, and may be set by tests."""
+    """`rows` by key may be looked at and set. `stream` has one record per change, and none where nothing changed."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Job] = {}
@@ -54,5 +44,5 @@ class MemoryJobs:
     def _write(self, old: Job | None, new: Job) -> Job:
         self.rows[new.key] = new
         if new != old:
-            self.stream.append(Record(len(self.stream) + 1, old, new))
+            self.stream.append(Record(str(len(self.stream) + 1), old, new))
         return new

@@ -74,8 +74,9 @@ class MemoryQueues:
 
     async def delete(self, job_type: str, receipts: Sequence[str]) -> None:
         await turn()
-        queue = self._queue(job_type)
-        queue[:] = [held for held in queue if held.receipt not in receipts]
+        if receipts:
+            queue = self._queue(job_type)
+            queue[:] = [held for held in queue if held.receipt not in receipts]
 
     async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
         check_number("seconds", seconds, 0, HIDE_S_MAX)

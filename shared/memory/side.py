@@ -13,7 +13,9 @@ class MemorySide:
     async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:  # noqa: ARG002  nothing expires here
         check_size("body", body, SIDE_BODY_BYTES_MAX)
         await turn()
-        return self.items.setdefault((pk, sk), body) is body
+        is_first = (pk, sk) not in self.items
+        self.items.setdefault((pk, sk), body)
+        return is_first
 
     async def get(self, pk: str, sk: str) -> str | None:
         await turn()

@@ -1,0 +1,158 @@
+"""What Queues promise: wake-ups may come late or twice, but they come, are counted, and are given up in the end."""
+
+import pytest
+
+from shared.errors import InvalidInput, NotFound
+from shared.limits import MESSAGE_BYTES_MAX
+from shared.ports import Message, Outgoing
+from tests.contract.conftest import RECEIVES_MAX, World
+
+
+async def receive(world: World, job_type: str, *, wait_s: int = 0, most: int = 10) -> list[Message]:
+    return list(await world.ports.queues.receive(job_type, max_messages=most, wait_s=wait_s))
+
+
+def test_every_message_of_a_long_list_arrives_once_in_batches_of_ten(world: World) -> None:
+    async def story() -> None:
+        one, two = await world.queue(), await world.queue()
+        sent = [Outgoing(two if number % 3 else one, f"body {number} é", group="tenant") for number in range(35)]
+        assert await world.ports.queues.send(sent) == []
+        for job_type in (one, two):
+            bodies: list[str] = []
+            while batch := await receive(world, job_type):
+                assert len(batch) <= 10
+                bodies += [message.body for message in batch]
+                await world.ports.queues.delete(job_type, [message.receipt for message in batch])
+            assert sorted(bodies) == sorted(message.body for message in sent if message.job_type == job_type)
+
+    world.run(story())
+
+
+def test_messages_that_make_more_than_a_mebibyte_together_go_in_several_batches(world: World) -> None:
+    async def story() -> None:
+        job_type = await world.queue()
+        sent = [Outgoing(job_type, str(number) * 400_000) for number in range(5)]
+        assert await world.ports.queues.send(sent) == []
+        found: set[str] = set()
+        while batch := await receive(world, job_type):
+            found |= {message.body for message in batch}
+        assert found == {message.body for message in sent}
+
+    world.run(story())
+
+
+def test_a_long_poll_waits_for_what_is_sent_meanwhile(world: World) -> None:
+    async def story() -> None:
+        job_type = await world.queue()
+        await world.ports.queues.send([Outgoing(job_type, "later", delay_s=1)])
+        assert await receive(world, job_type) == []
+        (message,) = await receive(world, job_type, wait_s=5)
+        assert message.body == "later"
+        assert message.receives == 1
+
+    world.run(story())
+
+
+def test_an_empty_poll_ends_with_its_time(world: World) -> None:
+    async def story() -> None:
+        assert await receive(world, await world.queue(), wait_s=1) == []
+
+    world.run(story())
+
+
+def test_a_message_that_nobody_deletes_comes_back_counted_and_is_given_up_at_last(world: World) -> None:
+    async def story() -> None:
+        job_type = await world.queue()
+        await world.ports.queues.send([Outgoing(job_type, "poison")])
+        received = [await receive(world, job_type, wait_s=3) for _ in range(RECEIVES_MAX)]
+        assert [[message.receives for message in batch] for batch in received] == [[1], [2]]
+        assert len({message.message_id for (message,) in received}) == 1
+        assert len({message.sent_at for (message,) in received}) == 1
+        assert len({message.receipt for (message,) in received}) == RECEIVES_MAX
+        assert await receive(world, job_type, wait_s=2) == []
+        assert await world.dead_letters(job_type) == ["poison"]
+
+    world.run(story())
+
+
+def test_a_hidden_message_comes_back_when_it_is_told_to(world: World) -> None:
+    async def story() -> None:
+        job_type, queues = await world.queue(), world.ports.queues
+        await queues.send([Outgoing(job_type, "hidden")])
+        (message,) = await receive(world, job_type)
+        await queues.hide(job_type, message.receipt, seconds=0)
+        (message,) = await receive(world, job_type)
+        assert message.receives == 2
+        await queues.hide(job_type, message.receipt, seconds=43_000)
+        assert await receive(world, job_type, wait_s=2) == []
+
+    world.run(story())
+
+
+def test_an_old_receipt_does_nothing_and_does_no_harm(world: World) -> None:
+    """Somebody else has received the message since: hiding it with the older receipt is not this worker's to do."""
+
+    async def story() -> None:
+        job_type, queues = await world.queue(), world.ports.queues
+        await queues.send([Outgoing(job_type, "mine no more")])
+        (first,) = await receive(world, job_type)
+        (second,) = await receive(world, job_type, wait_s=3)
+        await queues.delete(job_type, [second.receipt])
+        await queues.hide(job_type, first.receipt, seconds=0)
+        await queues.hide(job_type, second.receipt, seconds=0)
+        await queues.delete(job_type, [first.receipt, second.receipt])
+        assert await receive(world, job_type) == []
+
+    world.run(story())
+
+
+def test_deleting_nothing_asks_nobody(world: World) -> None:
+    world.run(world.ports.queues.delete("no_such_type", []))
+
+
+def test_a_type_without_a_queue_is_named_and_nothing_is_sent(world: World) -> None:
+    async def story() -> None:
+        job_type, missing = await world.queue(), world.fresh("missing")
+        with pytest.raises(NotFound) as refusal:
+            await world.ports.queues.send([Outgoing(job_type, "a"), Outgoing(missing, "b")])
+        assert (refusal.value.code, refusal.value.field) == ("no_such_queue", missing)
+        assert await receive(world, job_type) == []
+
+    world.run(story())
+
+
+@pytest.mark.parametrize(
+    ("outgoing", "field"),
+    [
+        (Outgoing("generic", "x" * (MESSAGE_BYTES_MAX + 1)), "body"),
+        (Outgoing("generic", "x", delay_s=901), "delay_s"),
+        (Outgoing("generic", "x", delay_s=-1), "delay_s"),
+    ],
+    ids=["too large", "too late", "too early"],
+)
+def test_what_no_queue_would_take_is_refused_before_anything_is_sent(
+    world: World, outgoing: Outgoing, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        world.run(world.ports.queues.send([outgoing]))
+    assert refusal.value.field == field
+
+
+def test_a_message_cannot_be_hidden_for_longer_than_twelve_hours(world: World) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        world.run(world.ports.queues.hide("generic", "receipt", seconds=43_201))
+    assert refusal.value.field == "seconds"
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_of_the_same_name_changes_nothing(world: World) -> None:
+    async def story() -> None:
+        job_type, name = await world.queue(), world.fresh("schedule")
+        at = world.ports.now() + 3_600_000
+        await world.ports.schedules.wake_at(name, at, Outgoing(job_type, "first"))
+        await world.ports.schedules.wake_at(name, at + 1, Outgoing(job_type, "second"))
+        assert await receive(world, job_type) == []
+
+    world.run(story())

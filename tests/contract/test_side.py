@@ -1,0 +1,71 @@
+"""What a SideStore promises."""
+
+import asyncio
+
+import pytest
+
+from shared.errors import InvalidInput
+from shared.limits import SIDE_BODY_BYTES_MAX
+from tests.contract.conftest import World
+
+
+def test_the_first_body_stays_whatever_comes_later(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("job")
+
+    async def story() -> None:
+        assert await side.put_once(pk, "payload", "first – é", expires_at=2_000_000_000)
+        assert not await side.put_once(pk, "payload", "second")
+        assert not await side.put_once(pk, "payload", "first – é")
+        assert await side.get(pk, "payload") == "first – é"
+
+    world.run(story())
+
+
+def test_of_many_writers_at_once_one_is_told_that_it_was_the_first(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("job")
+
+    async def race() -> tuple[list[bool], str | None]:
+        firsts = await asyncio.gather(*(side.put_once(pk, "payload", f"body {n}") for n in range(10)))
+        return firsts, await side.get(pk, "payload")
+
+    firsts, body = world.run(race())
+    assert firsts.count(True) == 1
+    assert body == f"body {firsts.index(True)}"
+
+
+def test_what_is_not_there_is_none_and_an_empty_body_is_there(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("job")
+    assert world.run(side.get(pk, "nothing")) is None
+    world.run(side.put_once(pk, "empty", ""))
+    assert world.run(side.get(pk, "empty")) == ""
+
+
+def test_a_query_gives_the_greatest_sort_keys_of_its_own_partition_first(world: World) -> None:
+    side, pk, other = world.ports.side, world.fresh("job"), world.fresh("job")
+
+    async def story() -> None:
+        for sk in ("error#2", "error#1", "error#3"):
+            await side.put_once(pk, sk, f"body of {sk}")
+        await side.put_once(other, "error#9", "not mine")
+        assert await side.query(pk, limit=2) == [("error#3", "body of error#3"), ("error#2", "body of error#2")]
+        assert await side.query(world.fresh("job"), limit=2) == []
+
+    world.run(story())
+
+
+def test_a_query_goes_on_beyond_one_page_of_the_database(world: World) -> None:
+    """A page of DynamoDB ends at 1 MB."""
+    side, pk, body = world.ports.side, world.fresh("job"), "x" * SIDE_BODY_BYTES_MAX
+
+    async def story() -> None:
+        for number in range(5):
+            await side.put_once(pk, str(number), body)
+        assert [sk for sk, _ in await side.query(pk, limit=10)] == ["4", "3", "2", "1", "0"]
+
+    world.run(story())
+
+
+def test_a_body_too_large_is_refused_with_its_size(world: World) -> None:
+    with pytest.raises(InvalidInput, match="350,002") as refusal:
+        world.run(world.ports.side.put_once("job", "payload", "é" * (SIDE_BODY_BYTES_MAX // 2 + 1)))
+    assert refusal.value.field == "body"
