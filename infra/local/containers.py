@@ -28,8 +28,8 @@ from infra.local.specs import FunctionSpec
 
 IDLE_S: Final = 60
 INIT_MAX_S: Final = 60
-LINE_BYTES_MAX: Final = 16 << 20
-"""Above Lambda's 6 MB for an event or an answer, with room for JSON's escapes."""
+LINE_BYTES_MAX: Final = 40_000_000
+"""Lambda's 6 MB for an event or an answer, every byte of it as one of JSON's six-letter escapes."""
 
 Output = Callable[[str, str], None]
 """Takes a function's name and one line that it wrote to stdout or stderr."""

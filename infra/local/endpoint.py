@@ -102,6 +102,8 @@ class Endpoint:
         await asyncio.sleep(0)  # a caller in this process would otherwise never let another one run
         if service == "scheduler" and "/schedules/" in url and (problem := _problem_with_schedule(body)):
             return _fault(400, "ValidationException", problem)
+        if service == "sqs" and not headers.get("X-Amz-Target"):
+            return _fault(400, "UnsupportedProtocol", "queues are served to clients that speak JSON: update your SDK")
         if service == "sqs" and headers.get("X-Amz-Target", "").endswith(".ReceiveMessage"):
             # From here to moto nothing is awaited any more: of two polls that wake for one message, one waits on.
             body = await self._message_waiting(json.loads(body), region)
@@ -165,7 +167,7 @@ class Endpoint:
                     await self._arrivals[queue.name].wait()
 
     def _tell_of_arrivals(self, body: bytes, region: str) -> None:
-        queue = _queue(json.loads(body), region) if body.startswith(b"{") else None
+        queue = _queue(json.loads(body), region)
         for changed in (queue, queue and queue.dead_letter_queue):
             if changed and changed.name in self._arrivals:
                 self._arrivals.pop(changed.name).set()

@@ -90,6 +90,23 @@ async def put_row(cloud: LocalCloud, key: str, *, fails: int = 0, how: str = "ra
     await dynamodb.put_item(TableName="t-rows", Item=item)
 
 
+async def create_schedule(cloud: LocalCloud, expression: str, *, name: str = "wake-up") -> None:
+    scheduler = await cloud.clients.get("scheduler")
+    target: dict[str, Any] = {
+        "Arn": "arn:aws:sqs:us-east-1:123456789012:t-single",
+        "RoleArn": "arn:aws:iam::123456789012:role/any",
+        "Input": json.dumps({"do": "wake"}),
+    }
+    await scheduler.create_schedule(
+        GroupName="t",
+        Name=name,
+        ScheduleExpression=expression,
+        FlexibleTimeWindow={"Mode": "OFF"},
+        ActionAfterCompletion="DELETE",
+        Target=target,
+    )
+
+
 async def has(cloud: LocalCloud, queue: str, count: int) -> bool:
     return await depth(cloud, queue) == count
 

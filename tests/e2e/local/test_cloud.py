@@ -14,7 +14,7 @@ from infra.local.endpoint import Endpoint
 from infra.local.events import InvocationFailed
 from infra.local.provision import provision
 from shared.errors import InvalidInput
-from tests.e2e.local.harness import STACK, eventually, has, is_alive, running, send
+from tests.e2e.local.harness import STACK, create_schedule, eventually, has, is_alive, running, send
 
 CLOUD_OF_ITS_OWN = f"""
 import asyncio, pathlib
@@ -82,10 +82,13 @@ def test_making_the_stack_again_changes_nothing() -> None:
             await send(cloud, "batch", {"do": "sleep", "s": 1})
             dynamodb = await cloud.clients.get("dynamodb")
             await dynamodb.put_item(TableName="t-rows", Item={"pk": {"S": "kept"}})
+            await create_schedule(cloud, "at(2999-01-01T00:00:00)")
             before = await _described(cloud)
             await provision(cloud.template, cloud.clients)
             assert await _described(cloud) == before
             assert (await dynamodb.get_item(TableName="t-rows", Key={"pk": {"S": "kept"}}))["Item"]
+            scheduler = await cloud.clients.get("scheduler")
+            assert len((await scheduler.list_schedules(GroupName="t"))["Schedules"]) == 1
 
     asyncio.run(scenario())
 

@@ -208,6 +208,28 @@ def test_secrets_and_identity_are_served() -> None:
     asyncio.run(scenario())
 
 
+def test_a_protocol_whose_polls_would_stop_everyone_is_refused() -> None:
+    async def scenario() -> None:
+        async with clients() as aws, aiohttp.ClientSession() as old:
+            await (await aws.get("sqs")).create_queue(QueueName="q")
+            form = {"Action": "ReceiveMessage", "WaitTimeSeconds": "20", "QueueUrl": "q"}
+            signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=local/20260101/us-east-1/sqs/aws4_request"}
+            url = (await aws.get("sqs")).meta.endpoint_url
+            async with old.post(url, data=form, headers=signed) as response:
+                assert (response.status, "speak JSON" in await response.text()) == (400, True)
+
+    asyncio.run(scenario())
+
+
+def test_what_is_not_served_says_so() -> None:
+    async def scenario() -> None:
+        async with clients() as aws:
+            with pytest.raises(ClientError, match=r"lambda GET .* is not served locally"):
+                await (await aws.get("lambda")).list_functions()
+
+    asyncio.run(scenario())
+
+
 def test_nothing_is_left_when_the_endpoint_closes() -> None:
     async def scenario() -> None:
         async with clients() as aws:

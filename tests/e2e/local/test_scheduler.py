@@ -1,23 +1,20 @@
 """Schedules fire once, at the queue they name, and are gone."""
 
 import asyncio
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from infra.local.cloud import LocalCloud
-from tests.e2e.local.harness import eventually, has, running
+from tests.e2e.local.harness import create_schedule, eventually, has, running
 
 
 def test_a_schedule_sends_its_message_when_it_is_due_and_deletes_itself() -> None:
     async def scenario() -> None:
         async with running() as (cloud, said):
             due = datetime.now(UTC) + timedelta(seconds=2)
-            await _create(cloud, f"at({due:%Y-%m-%dT%H:%M:%S})")
-            await _create(cloud, "at(2999-01-01T00:00:00)", name="far-away")
+            await create_schedule(cloud, f"at({due:%Y-%m-%dT%H:%M:%S})")
+            await create_schedule(cloud, "at(2999-01-01T00:00:00)", name="far-away")
             assert await has(cloud, "single", 0)
             await eventually(said.bodies)
             assert said.bodies() == [["wake"]]
@@ -48,7 +45,7 @@ def test_an_expression_that_aws_refuses_is_refused_when_the_schedule_is_made(exp
     async def scenario() -> None:
         async with running() as (cloud, _):
             with pytest.raises(ClientError, match="Invalid Schedule Expression") as caught:
-                await _create(cloud, expression)
+                await create_schedule(cloud, expression)
             assert caught.value.response["Error"]["Code"] == "ValidationException"
 
     asyncio.run(scenario())
@@ -57,25 +54,8 @@ def test_an_expression_that_aws_refuses_is_refused_when_the_schedule_is_made(exp
 def test_the_name_of_a_waiting_schedule_conflicts() -> None:
     async def scenario() -> None:
         async with running() as (cloud, _):
-            await _create(cloud, "at(2999-01-01T00:00:00)")
+            await create_schedule(cloud, "at(2999-01-01T00:00:00)")
             with pytest.raises(ClientError, match="ConflictException"):
-                await _create(cloud, "at(2999-01-01T00:00:00)")
+                await create_schedule(cloud, "at(2999-01-01T00:00:00)")
 
     asyncio.run(scenario())
-
-
-async def _create(cloud: LocalCloud, expression: str, *, name: str = "wake-up") -> None:
-    scheduler = await cloud.clients.get("scheduler")
-    target: dict[str, Any] = {
-        "Arn": "arn:aws:sqs:us-east-1:123456789012:t-single",
-        "RoleArn": "arn:aws:iam::123456789012:role/any",
-        "Input": json.dumps({"do": "wake"}),
-    }
-    await scheduler.create_schedule(
-        GroupName="t",
-        Name=name,
-        ScheduleExpression=expression,
-        FlexibleTimeWindow={"Mode": "OFF"},
-        ActionAfterCompletion="DELETE",
-        Target=target,
-    )
