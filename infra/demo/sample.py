@@ -136,6 +136,9 @@ def make_sample(path: Path, *, scale: float = 1.0) -> dict[str, int]:
             _fill(connection, table, rows(random.Random(table), sizes))  # noqa: S311  # repeatable, not secret
         connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = DELETE")
+    except BaseException:
+        path.unlink()
+        raise
     finally:
         connection.close()
     return sizes

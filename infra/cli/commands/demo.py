@@ -1,0 +1,25 @@
+"""`longshore demo`: see it work, and prove it."""
+
+import asyncio
+
+import click
+
+from infra.cli.options import Command, options
+
+
+@click.command("demo", cls=Command)
+def command() -> int:
+    """See the main jobs run, and their results proved.
+
+    On a sample shop and a local cloud of its own: extract, backup and restore into an empty database, which
+    is then compared with the original row by row. The exit
+    code is 0 only if everything is proved. Files are left in .longshore/demo.
+
+    \b
+    Examples:
+      longshore demo
+      longshore demo --json
+    """
+    from infra.demo.run import demonstrate
+
+    return asyncio.run(demonstrate(options()))

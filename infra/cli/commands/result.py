@@ -1,0 +1,67 @@
+"""`longshore result`: what a job came to, and its files."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from infra.cli.options import Command, Options, options
+from infra.cli.trouble import FAILED
+
+if TYPE_CHECKING:
+    from shared.payloads.results import Response
+    from shared.ports import Objects
+
+
+@click.command("result", cls=Command)
+@click.argument("job_id", metavar="JOB")
+@click.option("--download", metavar="DIR", type=click.Path(file_okay=False, path_type=Path), help="Fetch the files.")
+def command(job_id: str, download: Path | None) -> int:
+    """Show a job's result, fetch its files.
+
+    The exit code is 1 if the job failed.
+
+    \b
+    Examples:
+      longshore result job_0199f0c2a1b87c3e9d4f5a6b7c8d9e0f
+      longshore result job_0199f0c2a1b87c3e9d4f5a6b7c8d9e0f --download out
+      longshore result job_0199f0c2a1b87c3e9d4f5a6b7c8d9e0f --json | jq .data.result.artifact.url
+    """
+    return asyncio.run(_result(options(), job_id, download))
+
+
+async def _result(where: Options, job_id: str, directory: Path | None) -> int:
+    from infra.cli.connect import ports_at
+    from infra.cli.render import print_json, result_details, stdout
+    from shared.runtime.service import Service
+
+    async with ports_at(where) as ports:
+        service = Service(ports)
+        response = await service.result(await service.get(where.tenant, job_id))
+        if where.json:
+            print_json(response)
+        else:
+            stdout().print(result_details(response))
+        if directory is not None:
+            for path in await _download(response, ports.objects, directory, quiet=where.json):
+                click.echo(str(path), err=where.json)
+    return 0 if response.success else FAILED
+
+
+async def _download(response: "Response", objects: "Objects", directory: Path, *, quiet: bool) -> list[Path]:
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    from infra.cli.artifacts import download
+    from infra.cli.render import stderr
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    bars: dict[str, TaskID] = {}
+    with Progress(*columns, console=stderr(), disable=quiet) as progress:
+
+        def report(name: str, arrived_bytes: int, size_bytes: int | None) -> None:
+            if name not in bars:
+                bars[name] = progress.add_task(name)
+            progress.update(bars[name], completed=arrived_bytes, total=size_bytes)
+
+        return await download(response, objects, directory, report)

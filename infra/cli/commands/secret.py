@@ -1,0 +1,48 @@
+"""`longshore secret set`: keep a connection URL where jobs find it by name."""
+
+import asyncio
+import sys
+
+import click
+
+from infra.cli.options import Command, Options, options
+from shared.errors import InvalidInput
+
+
+@click.group("secret")
+def command() -> None:
+    """Keep connection URLs for jobs to name."""
+
+
+@command.command("set", cls=Command)
+@click.argument("name")
+def set_secret(name: str) -> None:
+    """Keep a value as secret://NAME of this tenant. It is asked for, or read from a pipe: never an argument.
+
+    \b
+    Examples:
+      longshore secret set shop
+      echo "$DATABASE_URL" | longshore secret set shop
+      longshore submit backup database=secret://shop
+    """
+    value = _asked() if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
+    if not value:
+        raise InvalidInput("empty", "a value was expected on standard input", field=name)
+    asyncio.run(_set(options(), name, value))
+
+
+def _asked() -> str:
+    value: str = click.prompt("Value", hide_input=True, err=True)
+    return value
+
+
+async def _set(where: Options, name: str, value: str) -> None:
+    from infra.cli.connect import ports_at
+    from infra.cli.render import print_json
+
+    async with ports_at(where) as ports:
+        await ports.secrets.put(f"{where.tenant}/{name}", value)
+    if where.json:
+        print_json({"secret": f"secret://{name}"})
+    else:
+        click.echo(f"Kept. Name it in a payload as secret://{name}", err=True)

@@ -1,0 +1,134 @@
+"""`longshore submit`: make a job."""
+
+import asyncio
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from infra.cli.options import Command, Options, options
+from infra.cli.trouble import FAILED
+from shared.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from infra.cli.fields import Document
+    from shared.job import Job
+    from shared.ports import Ports
+
+SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def complete_type(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from shared.payloads import TYPES
+
+    return [CompletionItem(name) for name in TYPES if name.startswith(incomplete)]
+
+
+def complete_field(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from infra.cli.fields import paths_of
+    from shared.payloads import TYPES
+
+    model = TYPES.get(ctx.params.get("job_type", ""))
+    return [CompletionItem(f"{path}=") for path in (paths_of(model) if model else ()) if path.startswith(incomplete)]
+
+
+def read_delay_s(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd]?)", text)
+    if found is None:
+        raise click.BadParameter(f"{text!r}; a duration like 90s, 10m, 2h or 1d was expected")
+    return float(found[1]) * SECONDS[found[2]]
+
+
+@click.command("submit", cls=Command)
+@click.argument("job_type", metavar="TYPE", shell_complete=complete_type)
+@click.argument("assignments", metavar="[FIELD=VALUE | FIELD:=JSON]...", nargs=-1, shell_complete=complete_field)
+@click.option("--payload", metavar="JSON", help="The payload as JSON, @FILE, or - for standard input.")
+@click.option("--key", metavar="TEXT", help="Idempotency key: the same key and payload is the same job.")
+@click.option("--delay", "delay_s", metavar="TIME", default="0", callback=read_delay_s, help="Not before: 90s, 2h, 1d.")
+@click.option("--watch", is_flag=True, help="Follow the job until it is over.")
+def command(
+    *, job_type: str, assignments: tuple[str, ...], payload: str | None, key: str | None, delay_s: float, watch: bool
+) -> int:
+    """Submit a job.
+
+    A field of the payload is given as FIELD=VALUE, inside of options as options.FIELD=VALUE, a list with commas;
+    FIELD:=JSON for anything else. `longshore types TYPE` shows the fields.
+
+    \b
+    Examples:
+      longshore submit generic operation=count parameters.to:=20 --watch
+      longshore submit backup database=shop.db --watch
+      longshore submit extract database=shop.db tables=orders output_format=parquet
+      longshore submit extract database=secret://shop query='select * from orders' options.compression=gzip
+      longshore submit restore --payload @restore.json --delay 2h --key nightly-2026-01-31
+
+    A database is the path of an SQLite file, postgresql://user@host/name, secret://NAME (see `longshore secret`) or
+    env://NAME. The job's id is printed; with --watch, the exit code is 1 if the job fails.
+    """
+    document = _document(job_type, payload, assignments)
+    return asyncio.run(_submit(options(), document, key=key, delay_s=delay_s, follow=watch))
+
+
+def _document(job_type: str, payload: str | None, assignments: Sequence[str]) -> "Document":
+    from infra.cli.fields import absolute, assigned, payload_model
+
+    model, document = payload_model(job_type), _read(payload)
+    if document.get("type", job_type) != job_type:
+        raise InvalidInput("another_type", f"the payload says {document['type']!r}, not {job_type!r}", field="type")
+    document = absolute(assigned(model, document | {"type": job_type}, assignments))
+    return document if "tenantId" in document else {"tenant_id": options().tenant} | document
+
+
+def _read(payload: str | None) -> "Document":
+    from pydantic_core import from_json
+
+    if payload is None:
+        return {}
+    if payload == "-":
+        payload = sys.stdin.read()
+    elif payload.startswith("@"):
+        payload = Path(payload[1:]).read_text(encoding="utf-8")
+    try:
+        document = from_json(payload, allow_inf_nan=False)
+    except ValueError as error:
+        raise InvalidInput("not_json", f"JSON was expected ({error})", field="--payload") from None
+    if not isinstance(document, dict):
+        raise InvalidInput("not_json", "a JSON object was expected", field="--payload")
+    return document
+
+
+async def _submit(where: Options, document: "Document", *, key: str | None, delay_s: float, follow: bool) -> int:
+    from infra.cli.connect import ports_at
+    from infra.cli.fields import checked, payload_model
+    from infra.cli.secrets import hide_password
+    from infra.cli.watching import all_good, watch
+    from shared.runtime.service import Service
+
+    document, secrets = hide_password(document)
+    payload = checked(payload_model(document["type"]), document)
+    where = replace(where, tenant=payload.tenant_id)
+    async with ports_at(where) as ports:
+        for name, url in secrets.items():
+            await ports.secrets.put(f"{payload.tenant_id}/{name}", url)
+            click.echo(f"The connection URL is kept as secret://{name}; the job holds only this name.", err=True)
+        job = await Service(ports).submit(payload, idempotency_key=key, delay_s=delay_s)
+        _tell(where, ports, job, follow=follow)
+        return 0 if not follow or all_good(await watch(where, ports, [job.job_id])) else FAILED
+
+
+def _tell(where: Options, ports: "Ports", job: "Job", *, follow: bool) -> None:
+    """The id alone on stdout, for `$(…)`; a followed job's JSON comes line by line."""
+    from infra.cli.render import print_json
+    from shared.view import view_of
+
+    if not where.json:
+        click.echo(job.job_id)
+    elif not follow:
+        print_json(view_of(job, bucket=ports.objects.bucket))
+    if not (follow or where.json):
+        click.echo(f"{job.type} is {job.status}. Follow it: longshore watch {job.job_id}{where.flags}", err=True)

@@ -1,0 +1,87 @@
+"""`longshore up`: the whole system on this machine."""
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from infra.cli.options import Command, Options, options
+
+if TYPE_CHECKING:
+    from infra.local.cloud import LocalCloud
+
+EXAMPLES: Final = (
+    "longshore submit generic operation=count parameters.to:=20 --watch{flags}",
+    "longshore submit extract database={shop} tables=orders output_format=parquet --watch{flags}",
+    "longshore result $(longshore submit backup database={shop} --watch{flags}) --download out{flags}",
+    "longshore list{flags}",
+)
+
+
+@click.command("up", cls=Command)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=4599, show_default=True, help="Where to listen; 0: any."
+)
+@click.option(
+    "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="By default the one here."
+)
+def command(port: int, template: Path | None) -> None:
+    """Start the local cloud on this machine.
+
+    Everything in template.yaml runs here: queues, tables, bucket, functions. Ctrl-C ends it. Nothing is kept:
+    the next start is empty. With --endpoint localstack (or a URL) the stack is made there, and only
+    the functions run here.
+
+    \b
+    Examples:
+      longshore up
+      longshore up --port 0
+      longshore up --endpoint localstack
+    """
+    asyncio.run(_up(options(), port, template))
+
+
+async def _up(where: Options, port: int, template: Path | None) -> None:
+    from infra.cli.cloud import HOME, local_cloud, until_signalled
+
+    log = (HOME / "up.log").absolute()
+    async with local_cloud(where, log, port=port, template=template) as cloud:
+        _welcome(where, cloud, log)
+        await until_signalled(cloud.serve())
+        click.echo("Ending what runs …", err=True)
+
+
+def _welcome(where: Options, cloud: "LocalCloud", log: Path) -> None:
+    from dataclasses import replace
+
+    from rich.panel import Panel
+
+    from infra.cli.connect import PORT
+    from infra.cli.render import facts, print_json, stdout
+
+    if where.json:
+        print_json({"endpoint": cloud.endpoint_url, "log": str(log)}, line=True)
+        return
+    if where.endpoint == "local" and cloud.endpoint_url != f"http://127.0.0.1:{PORT}":
+        where = replace(where, endpoint=cloud.endpoint_url)
+    table = facts()
+    table.add_row("endpoint", cloud.endpoint_url)
+    table.add_row("log", str(log))
+    console = stdout()
+    console.print(Panel(table, title="Longshore is up", title_align="left", expand=False, border_style="green"))
+    console.print("In another terminal:\n")
+    for example in EXAMPLES:
+        console.print("  " + example.format(shop=_shop(), flags=where.flags), soft_wrap=True)
+    console.print("\nCtrl-C ends it, and forgets everything.")
+
+
+def _shop() -> Path:
+    """Something to try it on."""
+    from infra.cli.cloud import HOME
+    from infra.demo.sample import make_sample
+
+    path = (HOME / "shop.db").absolute()
+    if not path.exists():
+        make_sample(path, scale=0.25)
+    return path

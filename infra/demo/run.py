@@ -1,0 +1,159 @@
+"""The demonstration, from an empty directory to a proof.
+
+    sample shop → local cloud → extract orders, extract order lines, back up → restore into an empty database → proofs
+
+Everything takes the real path: payloads are submitted as any producer's are, the functions run in processes of their
+own behind real queues, and what is proved is what a client can download.
+"""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+
+from infra.cli.artifacts import download
+from infra.cli.cloud import HOME, local_cloud
+from infra.cli.connect import ports_at
+from infra.cli.options import Options
+from infra.cli.render import print_json, size, stdout
+from infra.cli.watching import Bars, changes
+from infra.demo.proof import Unequal, prove_equal
+from infra.demo.read_back import prove_extracted, rows_of_csv_gz, rows_of_parquet
+from infra.demo.sample import make_sample
+from infra.demo.told import Checked, Finished, document, tell
+from shared.job import Job
+from shared.payloads.backup import BackupPayload
+from shared.payloads.base import Payload
+from shared.payloads.extract import ExtractOptions, ExtractPayload
+from shared.payloads.restore import RestorePayload
+from shared.payloads.results import ProcessResult
+from shared.ports import Ports
+from shared.runtime.service import Service
+from shared.status import Status
+
+T = TypeVar("T")
+
+PATIENCE_S: Final = 300
+
+
+async def demonstrate(where: Options, home: Path = HOME / "demo", *, scale: float = 1.0) -> int:
+    """→ 0 if everything was proved, else 1. Whatever was in `home` is replaced. `scale` 1 is 410,000 rows."""
+    console, began_s = Console(quiet=True) if where.json else stdout(), time.monotonic()
+    await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
+    shop = home / "shop.db"
+    rows = make_sample(shop, scale=scale)
+    console.print(f"A web shop: {sum(rows.values()):,} rows in {len(rows)} tables, {size(shop.stat().st_size)}  {shop}")
+    async with local_cloud(where, home / "cloud.log") as cloud:
+        console.print(f"A local cloud, from template.yaml: {cloud.endpoint_url}\n")
+        here = replace(where, endpoint=cloud.endpoint_url)
+        finished = await _beside(cloud.serve(), _Play(here, home, console).perform(shop))
+    checks = _checks(home, shop) if all(one.job.status is Status.SUCCESS for one in finished) else []
+    proved = bool(checks) and all(check.difference is None for check in checks)
+    tell(console, finished, checks)
+    console.print(_last_words(proved=proved, seconds=time.monotonic() - began_s, log=home / "cloud.log"))
+    if where.json:
+        print_json(document(finished, checks))
+    return 0 if proved else 1
+
+
+class _Play:
+    """The jobs, one after another or side by side, each with a bar."""
+
+    def __init__(self, where: Options, home: Path, console: Console) -> None:
+        self._where = where
+        self._home = home
+        self._bars = Bars(console)
+
+    async def perform(self, shop: Path) -> list[Finished]:
+        database = f"sqlite:///{shop.absolute()}"
+        tenant = self._where.tenant
+        async with ports_at(self._where) as ports:
+            with self._bars:
+                first = await self._run(ports, {
+                    "orders": ExtractPayload(
+                        tenant_id=tenant, database=database, tables=("orders",), output_format="parquet"
+                    ),
+                    "order_lines": ExtractPayload(
+                        tenant_id=tenant, database=database, tables=("order_lines",), output_format="csv",
+                        options=ExtractOptions(compression="gzip"),
+                    ),
+                    "backup": BackupPayload(tenant_id=tenant, database=database),
+                })  # fmt: skip
+                url = first[-1].url
+                if url is None:
+                    return first
+                restored = f"sqlite:///{(self._home / 'restored.db').absolute()}"
+                restore = RestorePayload(tenant_id=tenant, database=restored, backup_url=url)
+                return first + await self._run(ports, {"restore": restore})
+
+    async def _run(self, ports: Ports, payloads: Mapping[str, Payload]) -> list[Finished]:
+        """Submit them all, follow them to their ends, fetch what they left."""
+        service = Service(ports)
+        names = {}
+        for name, payload in payloads.items():
+            job = await service.submit(payload)
+            names[job.job_id] = (name, job)
+            self._bars.call(job, name)
+        jobs = [job for _, job in names.values()]
+        async for job in changes(ports, jobs):
+            self._bars.see(job, ports.now())
+            names[job.job_id] = (names[job.job_id][0], job)
+        return [await self._fetched(name, job, ports) for name, job in names.values()]
+
+    async def _fetched(self, name: str, job: Job, ports: Ports) -> Finished:
+        directory = self._home / "out" / name
+        response = await Service(ports).result(job)
+        if not response.success:
+            return Finished(name, job, None, directory)
+        await download(response, ports.objects, directory, lambda *_: None)
+        return Finished(name, job, ProcessResult.model_validate(response.data.result), directory)
+
+
+def _checks(home: Path, shop: Path) -> list[Checked]:
+    orders, lines = home / "out" / "orders" / "orders.parquet", home / "out" / "order_lines" / "order_lines.csv.gz"
+
+    def everything() -> str:
+        proofs = prove_equal(shop, home / "restored.db")
+        cells = sum(proof.rows * proof.columns for proof in proofs)
+        return f"is equal, row for row: {len(proofs)} tables, {sum(p.rows for p in proofs):,} rows, {cells:,} cells"
+
+    def extracted(table: str, path: Path) -> str:
+        rows = rows_of_parquet(path) if path.suffix == ".parquet" else rows_of_csv_gz(path)
+        return f"read back: all {prove_extracted(shop, table, rows).rows:,} rows are as in the shop"
+
+    return [
+        _check("orders.parquet", lambda: extracted("orders", orders)),
+        _check("order_lines.csv.gz", lambda: extracted("order_lines", lines)),
+        _check("restored.db", everything),
+    ]
+
+
+def _check(name: str, prove: Callable[[], str]) -> Checked:
+    try:
+        return Checked(name, prove())
+    except Unequal as difference:
+        return Checked(name, "", str(difference))
+
+
+async def _beside(serving: Coroutine[object, object, None], work: Coroutine[object, object, T]) -> T:
+    """The work's value. Raises what the cloud raises, if it ends first, and TimeoutError after five minutes."""
+    async with asyncio.timeout(PATIENCE_S):
+        tasks = cloud, working = asyncio.ensure_future(serving), asyncio.ensure_future(work)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if cloud.done():
+                cloud.result()
+            return await working
+        finally:
+            for task in tasks:
+                task.cancel()
+
+
+def _last_words(*, proved: bool, seconds: float, log: Path) -> str:
+    if not proved:
+        return f"\nNot proved, after {seconds:.0f} s. What the functions said: {log}"
+    return f"\n[bold green]Everything is proved[/], in {seconds:.0f} s. This cloud has ended; for one of your own: longshore up"

@@ -1,0 +1,102 @@
+"""What the demonstration came to, as people and as programs read it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import JsonValue
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from infra.cli.render import DIM, error_text, size, status_text
+from shared.job import Job
+from shared.payloads.results import ProcessResult
+from shared.view import view_of
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One job of the demonstration: how it ended, and where its files were fetched to."""
+
+    name: str
+    job: Job
+    result: ProcessResult | None
+    directory: Path
+
+    @property
+    def url(self) -> str | None:
+        return self.result.artifact.url if self.result and self.result.artifact else None
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all fetched files, without the result document."""
+        files = (path for path in self.directory.rglob("*") if path.is_file() and path.name != "result.json")
+        return sum(path.stat().st_size for path in files)
+
+    @property
+    def seconds(self) -> float:
+        return ((self.job.completed_at or 0) - (self.job.started_at or 0)) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One proof: `difference` is None if it held."""
+
+    name: str
+    found: str
+    difference: str | None = None
+
+
+def tell(console: Console, finished: Sequence[Finished], checks: Sequence[Checked]) -> None:
+    console.print()
+    console.print(_results(finished))
+    console.print()
+    for check in checks:
+        mark = ("✓ ", "green") if check.difference is None else ("✗ ", "bold red")
+        console.print(Text.assemble(mark, (check.name, "bold"), " ", check.difference or check.found))
+    console.print()
+    for one in finished:
+        if one.url is not None:
+            console.print(Text.assemble((one.name, "bold"), (f"  fetched into {one.directory} from", DIM)))
+            console.print(f"  {one.url}", soft_wrap=True)
+            console.print(Text(f"  by: longshore result {one.job.job_id} --download DIR", style=DIM), soft_wrap=True)
+
+
+def document(finished: Sequence[Finished], checks: Sequence[Checked]) -> dict[str, JsonValue]:
+    jobs: list[JsonValue] = [
+        {
+            "name": one.name,
+            "job_id": one.job.job_id,
+            "status": str(one.job.status),
+            "rows": one.result.records_processed if one.result else 0,
+            "size_bytes": one.size_bytes,
+            "seconds": one.seconds,
+            "url": one.url,
+            "directory": str(one.directory),
+        }
+        for one in finished
+    ]
+    proofs: list[JsonValue] = [
+        {"name": check.name, "proved": check.difference is None, "found": check.difference or check.found}
+        for check in checks
+    ]
+    return {"jobs": jobs, "proofs": proofs}
+
+
+def _results(finished: Sequence[Finished]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("JOB")
+    table.add_column("STATUS")
+    for title in ("ROWS", "SIZE", "SECONDS"):
+        table.add_column(title, justify="right")
+    table.add_column("FILES")
+    for one in finished:
+        rows = f"{one.result.records_processed:,}" if one.result else ""
+        files = str(one.directory) if one.url else ""
+        row_size = size(one.size_bytes) if one.url else ""
+        table.add_row(one.name, status_text(one.job.status), rows, row_size, f"{one.seconds:.1f}", files)
+        error = view_of(one.job, bucket="").error
+        if error is not None:
+            table.add_row("", error_text(error))
+    return table
