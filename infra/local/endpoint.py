@@ -120,6 +120,7 @@ class Endpoint:
             )
         try:
             status, headers, body = handler(request, request.raw_url, request.headers)
+            request.environ.clear()  # it holds the request that holds it, and 8 MB of body, until the collector comes
         except HTTPException as error:
             return Answer(error.code or 500, dict(error.get_headers()), str(error.get_body()).encode())
         except Exception as error:  # moto's bugs must reach the client as AWS's would: as a 500

@@ -84,10 +84,11 @@ async def depth(cloud: LocalCloud, queue: str) -> int:
     return sum(int(value) for value in answer["Attributes"].values())
 
 
-async def put_row(cloud: LocalCloud, key: str, *, fails: int = 0, how: str = "raise") -> None:
+async def put_rows(cloud: LocalCloud, *keys: str, failing: str = "", fails: int = 0, how: str = "raise") -> None:
+    """Writes rows in one call, so that they stand together in the stream; `failing` names the one that fails."""
+    rows = [{"pk": {"S": key}, "fails": {"N": str(fails if key == failing else 0)}, "how": {"S": how}} for key in keys]
     dynamodb = await cloud.clients.get("dynamodb")
-    item = {"pk": {"S": key}, "fails": {"N": str(fails)}, "how": {"S": how}}
-    await dynamodb.put_item(TableName="t-rows", Item=item)
+    await dynamodb.batch_write_item(RequestItems={"t-rows": [{"PutRequest": {"Item": row}} for row in rows]})
 
 
 async def create_schedule(cloud: LocalCloud, expression: str, *, name: str = "wake-up") -> None:

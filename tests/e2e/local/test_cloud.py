@@ -97,7 +97,7 @@ def test_the_stack_is_made_as_the_template_says() -> None:
     async def scenario() -> None:
         async with running() as (cloud, _):
             queue, table, expiry = await _described(cloud)
-            assert queue["VisibilityTimeout"] == "2"
+            assert queue["VisibilityTimeout"] == "1"
             assert '"maxReceiveCount": 2' in queue["RedrivePolicy"]
             assert table["GlobalSecondaryIndexes"][0]["IndexName"] == "by_group"
             assert table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}

@@ -45,8 +45,8 @@ def test_a_batch_arrives_in_lambdas_shape_and_is_deleted() -> None:
 def test_a_batch_gathers_what_comes_within_its_window() -> None:
     async def scenario() -> None:
         async with running() as (cloud, said):
-            await send(cloud, "batch", {"do": "a"})
-            await send(cloud, "batch", {"do": "b"})
+            await send(cloud, "patient", {"do": "a"})
+            await send(cloud, "patient", {"do": "b"})
             assert sorted((await eventually(said.bodies))[0]) == ["a", "b"]
 
     asyncio.run(scenario())

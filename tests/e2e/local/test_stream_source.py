@@ -4,7 +4,7 @@ import asyncio
 import base64
 import json
 
-from tests.e2e.local.harness import eventually, put_row, running
+from tests.e2e.local.harness import eventually, has, put_rows, running, url
 
 
 def test_changes_arrive_in_lambdas_shape_and_in_order() -> None:
@@ -37,8 +37,7 @@ def test_changes_arrive_in_lambdas_shape_and_in_order() -> None:
 def test_a_failing_batch_is_halved_until_the_bad_record_stands_alone_and_later_ones_wait_for_it() -> None:
     async def scenario() -> None:
         async with running() as (cloud, said):
-            for key in "abcd":
-                await put_row(cloud, key, fails=4 if key == "c" else 0)
+            await put_rows(cloud, "a", "b", "c", "d", failing="c", fails=4)
             await eventually(lambda: ["d"] in said.rows())
             batches = said.rows()
             assert batches[0] == ["a", "b", "c", "d"]
@@ -51,10 +50,9 @@ def test_a_failing_batch_is_halved_until_the_bad_record_stands_alone_and_later_o
 def test_a_partial_answer_is_taken_up_again_at_the_first_record_it_names() -> None:
     async def scenario() -> None:
         async with running() as (cloud, said):
-            for key in "abcd":
-                await put_row(cloud, key, fails=2 if key == "c" else 0, how="answer")
+            await put_rows(cloud, "a", "b", "c", "d", failing="c", fails=2, how="answer")
             await eventually(said.rows)
-            await put_row(cloud, "last")
+            await put_rows(cloud, "last")
             await eventually(lambda: ["last"] in said.rows())
             assert said.rows() == [["a", "b", "c", "d"], ["c", "d"], ["c", "d"], ["last"]]
 
@@ -64,7 +62,7 @@ def test_a_partial_answer_is_taken_up_again_at_the_first_record_it_names() -> No
 def test_a_record_past_the_maximum_age_goes_to_the_failure_destination_and_lets_others_pass() -> None:
     async def scenario() -> None:
         async with running(parameters={"RecordAge": "3"}) as (cloud, said):
-            await put_row(cloud, "bad", fails=1000)
+            await put_rows(cloud, "bad", failing="bad", fails=1000)
             s3 = await cloud.clients.get("s3")
 
             async def kept() -> list[str]:
@@ -76,7 +74,36 @@ def test_a_record_past_the_maximum_age_goes_to_the_failure_destination_and_lets_
             assert document["DDBStreamBatchInfo"]["batchSize"] == 1
             (record,) = json.loads(document["payload"])["Records"]
             assert record["dynamodb"]["NewImage"]["pk"] == {"S": "bad"}
-            await put_row(cloud, "good")
+            await put_rows(cloud, "good")
             await eventually(lambda: ["good"] in said.rows())
+
+    asyncio.run(scenario())
+
+
+def test_after_its_last_retry_a_record_is_given_up_and_a_queue_is_told_its_number() -> None:
+    async def scenario() -> None:
+        async with running(parameters={"Retries": "1", "FailuresTo": "queue"}) as (cloud, said):
+            await put_rows(cloud, "good", "bad", failing="bad", fails=1000)
+            await eventually(lambda: has(cloud, "dead-letters", 1))
+            assert said.rows() == [["good", "bad"], ["good"], ["bad"], ["bad"]]
+            sqs = await cloud.clients.get("sqs")
+            answer = await sqs.receive_message(QueueUrl=await url(cloud, "dead-letters"))
+            document = json.loads(answer["Messages"][0]["Body"])
+            assert document["requestContext"]["condition"] == "RetryAttemptsExhausted"
+            assert document["requestContext"]["approximateInvokeCount"] == 2
+            number = said.of("event")[-1]["Records"][0]["dynamodb"]["SequenceNumber"]
+            assert document["DDBStreamBatchInfo"]["startSequenceNumber"] == number
+
+    asyncio.run(scenario())
+
+
+def test_without_a_failure_destination_a_record_given_up_is_gone_and_the_next_one_comes() -> None:
+    async def scenario() -> None:
+        async with running(parameters={"Retries": "0", "FailuresTo": "nowhere"}) as (cloud, said):
+            await put_rows(cloud, "bad", failing="bad", fails=1000)
+            await eventually(said.rows)
+            await put_rows(cloud, "good")
+            await eventually(lambda: ["good"] in said.rows())
+            assert said.rows() == [["bad"], ["good"]]
 
     asyncio.run(scenario())
