@@ -20,6 +20,9 @@ from botocore.exceptions import (
     SSOError,
     TokenRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
 
 from shared.errors import LongshoreError, Permanent, WorldFault
 
@@ -43,7 +46,7 @@ WORLD_CODES: Final = frozenset(
     }
 )  # fmt: skip
 
-UNREACHABLE: Final = (HTTPClientError, aiohttp.ClientError, OSError)
+UNREACHABLE: Final = (AwsConnectionError, HTTPClientError, aiohttp.ClientError, OSError)
 
 NO_CREDENTIALS: Final = (
     CredentialRetrievalError,

@@ -41,6 +41,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._time_s = 0.0
         self._at_work = 0
         super().__init__(_JumpingSelector(self))
+        self._clock_resolution = 1e-6  # asyncio's nanosecond vanishes beside a year of seconds: no timer would be due
         self._threads = ThreadPoolExecutor()
         self.set_default_executor(self._threads)
 
