@@ -24,18 +24,18 @@ from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Sto
 from shared.payloads.base import Payload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Message, Ports, Refused
-from shared.retry import Policy, backoff_s, is_permanent
+from shared.retry import Policy, is_permanent
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_failure, keep_history, payload_of, response_json
 from shared.runtime.host import Host
 from shared.runtime.logs import get_logger, redacted
+from shared.runtime.patience import patiently
 from shared.runtime.run import Run, Stop
 from shared.status import Event
 from shared.verdict import Verdict, settle, shortened
 
 P = TypeVar("P", bound=Payload)
-T = TypeVar("T")
 
 CLEANUP_S: Final = 5.0
 """A handler that was stopped has this long to clean up."""
@@ -45,8 +45,6 @@ WORLD_FAULT_DELAY_S: Final = 30.0
 INLINE_BYTES_MAX: Final = 256
 ROW_ERRORS_MAX: Final = 100
 TRACE_BYTES_MAX: Final = 8_192
-
-PATIENCE: Final = Policy(base_delay_s=0.2, max_delay_s=5.0)
 
 
 class Attempt(Generic[P]):
@@ -115,12 +113,14 @@ class Attempt(Generic[P]):
         now = ports.now()
         verdict = settle(outcome, job, policy, dice=ports.dice(), now=now)
         changes = dict(verdict.changes) | ({"progress": run.progress} if run.progress != run.carried else {})
-        changes |= await self._patiently(job, lambda: self._publish(run, outcome, verdict, policy, now))
+        until = job.lease_until or now
+        changes |= await patiently(lambda: self._publish(run, outcome, verdict, policy, now), ports, until=until)
         token = ports.token()
         move = settlement(job, verdict.event, changes, now=now, token=token, who=host.who, note=verdict.note)
-        answer = await self._patiently(job, lambda: ports.jobs.apply(move))
+        answer = await patiently(lambda: ports.jobs.apply(move), ports, until=until)
         if isinstance(answer, Refused) and _asked_to_stop(answer, job):
-            answer = await self._patiently(job, lambda: ports.jobs.apply(_stopped(job, now, token, host.who)))
+            stopped = _stopped(job, now, token, host.who)
+            answer = await patiently(lambda: ports.jobs.apply(stopped), ports, until=until)
         _tell(job, verdict, answer, run, now)
         return answer
 
@@ -143,19 +143,6 @@ class Attempt(Generic[P]):
         body = response_json(job, result, _details(outcome), from_json(await payload_of(ports, job)))
         await ports.objects.put(key, body.encode())
         return {"result": key, "inline_result": None}
-
-    async def _patiently(self, job: Job, act: Callable[[], Awaitable[T]]) -> T:
-        """Again after a fault of the world, until the lease is over; then the fault is the caller's."""
-        for failures in range(1, 1_000):
-            try:
-                return await act()
-            except WorldFault as fault:
-                wait_s = backoff_s(failures, PATIENCE, self._ports.dice())
-                if self._ports.now() + wait_s * 1000 >= (job.lease_until or 0):
-                    raise
-                get_logger().warning("settlement_waits", job_id=job.job_id, reason=str(fault), wait_s=wait_s)
-                await asyncio.sleep(wait_s)
-        raise WorldFault("settlement_refused", "the world would not take this settlement")
 
 
 # --- the handler and how it ended -------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_payload
 from shared.runtime.host import Host
 from shared.runtime.logs import count, get_logger
+from shared.runtime.patience import patiently
 from shared.runtime.quarantine import quarantine
 from shared.verdict import error_json
 
@@ -31,6 +32,8 @@ P = TypeVar("P", bound=Payload)
 
 DECISIONS_MAX: Final = 5
 """A row that changes under every decision is left to settle down: the message comes back."""
+
+CLAIM_PATIENCE_MS: Final = 4_000
 
 START_MARGIN_S: Final = 5.0
 """What claiming, settling and acknowledging may take beside the run itself."""
@@ -101,7 +104,7 @@ class Worker(Generic[P]):
         for _ in range(DECISIONS_MAX):
             if move is None or host.time_left_s() < self._type.payload_model.policy.timeout_s + START_MARGIN_S:
                 return Unclaimed(Action(Do.HIDE, "no_time", 1), None)
-            answer = await self._ports.jobs.apply(move)
+            answer = await self._written(move)
             if isinstance(answer, Applied):
                 return answer.job
             action = decide(answer.job, delivery, self._ports.now())
@@ -110,6 +113,11 @@ class Worker(Generic[P]):
                 return Unclaimed(action, answer.job)
             move = following
         return Unclaimed(Action(Do.HIDE, "contended", 5), None)
+
+    async def _written(self, move: Move) -> Applied | Refused:
+        """The same move again after a fault of the world: a claim whose answer was lost must not cost an attempt."""
+        until = self._ports.now() + CLAIM_PATIENCE_MS
+        return await patiently(lambda: self._ports.jobs.apply(move), self._ports, until=until)
 
     async def _first_move(self, parcel: Parcel, host: Host) -> Move:
         """Blind, without reading the row: nearly always this is all it takes."""
