@@ -1,0 +1,103 @@
+"""What a kind of database must be able to do: a `Reader` of one snapshot, a `Writer` of one transaction.
+
+All of it blocks and belongs in the thread of a `session`; `interrupt` alone may be called from outside. Foreign errors
+leave an engine as they are: `fault` names them, once, where they leave the thread.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Final, Literal, Protocol
+
+from shared.databases.schema import Kind, Schema, Table
+from shared.errors import LongshoreError
+
+Form = Literal["csv", "jsonl", "sql"]
+Value = str | int | float | bool | bytes | None
+Row = tuple[Value, ...]
+
+ROW_FAULTS: Final = frozenset({"constraint_violation", "bad_value"})
+"""The codes of faults that one row has, so that the others can go on without it."""
+
+
+class Database(Protocol):
+    kind: Kind
+
+    def schema(self) -> Schema: ...
+
+    def fault(self, error: Exception) -> LongshoreError | None:
+        """This engine's own error by what to do next; None if it is none of this engine's."""
+        ...
+
+    def interrupt(self) -> None:
+        """Make the statement that runs now fail. Safe from any thread, at any time."""
+        ...
+
+    def close(self) -> None:
+        """Give up what is not committed, and the connection."""
+        ...
+
+
+class Reader(Database, Protocol):
+    """`exact`: written so that `restore` gets every value back as it was; otherwise as other programs like it."""
+
+    def snapshot_at(self) -> str:
+        """The database's own clock at the snapshot, RFC 3339."""
+        ...
+
+    def hold(self, tables: Sequence[Table], *, every_row: bool = False) -> None:
+        """Nobody alters or empties these tables until the end. `every_row`: fail if a policy hides some from us."""
+        ...
+
+    def query(self, sql: str) -> Table:
+        """A single reading statement as something to read from. Raises Permanent("query_refused")."""
+        ...
+
+    def rows_expected(self, table: Table) -> int | None:
+        """For progress: exact where that is cheap, an estimate, or None."""
+        ...
+
+    def lines(self, table: Table, form: Form, *, exact: bool) -> Iterator[bytes]:
+        """Every row, encoded, its newline included."""
+        ...
+
+    def typed(self, table: Table, *, exact: bool) -> tuple[list[str], Iterator[Row]]:
+        """A type per column (`shared/databases/parquet.py` lists them) and every row's values."""
+        ...
+
+
+class Writer(Database, Protocol):
+    """One transaction from the first statement to `commit`."""
+
+    def execute(self, statement: str) -> list[Row]:
+        """One statement, never two; → the rows it returns, all of them."""
+        ...
+
+    def defer_checks(self) -> None:
+        """Foreign keys are looked at when the transaction commits, as far as the database can put it off."""
+        ...
+
+    def drop(self, tables: Sequence[Table]) -> None: ...
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+        """Values in the order of `table.columns`. After an error the caller goes back to its savepoint."""
+        ...
+
+    def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:
+        """All rows of a CSV without its header, the fast way, → how many; None if there is no such way."""
+        ...
+
+    def commit(self) -> None: ...
+
+
+def attempt(database: Writer, work: Callable[[], object], forgiven: Collection[str]) -> LongshoreError | None:
+    """Do `work`; if it fails with a code in `forgiven`, undo it alone and return the fault. Other errors are raised."""
+    database.execute("SAVEPOINT attempt")
+    fault = None
+    try:
+        work()
+    except Exception as error:
+        fault = database.fault(error)
+        if fault is None or fault.code not in forgiven:
+            raise
+        database.execute("ROLLBACK TO SAVEPOINT attempt")
+    database.execute("RELEASE SAVEPOINT attempt")
+    return fault

@@ -1,0 +1,109 @@
+"""What a backup consists of. The manifest is written last: without one there is no backup, only files.
+
+manifest.json   this
+schema.json     how to make the tables again (`shared/databases/schema.py`), if the backup includes it
+orders.csv.gz   one file per table, beside them
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from shared.databases.compression import Compression
+from shared.databases.schema import Column, Kind, Schema
+from shared.errors import Permanent
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "manifest.json"
+SCHEMA: Final = "schema.json"
+
+T = TypeVar("T")
+
+DataFormat = Literal["csv", "jsonl", "sql", "parquet"]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """`name` is relative to the manifest; `size_bytes` and `sha256` (hex) are of the file as it is stored."""
+
+    name: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """`file` is None where the rows were left out."""
+
+    table: str
+    columns: tuple[Column, ...]
+    rows: int
+    file: File | None
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """`tables` in the order in which they can be loaded. `snapshot_at` by the database's own clock, RFC 3339."""
+
+    kind: Kind
+    snapshot_at: str
+    format: DataFormat
+    compression: Compression
+    tables: tuple[TableFile, ...]
+    schema: File | None
+    left_out: tuple[str, ...] = ()
+    format_version: Literal[1] = FORMAT_VERSION
+
+    def files(self) -> tuple[File, ...]:
+        found = (self.schema, *(table.file for table in self.tables))
+        return tuple(file for file in found if file is not None)
+
+
+_MANIFEST: Final[TypeAdapter[Manifest]] = TypeAdapter(Manifest)
+_SCHEMA: Final[TypeAdapter[Schema]] = TypeAdapter(Schema)
+
+
+def manifest_json(manifest: Manifest) -> bytes:
+    return _MANIFEST.dump_json(manifest, indent=1)
+
+
+def schema_json(schema: Schema) -> bytes:
+    return _SCHEMA.dump_json(schema, indent=1)
+
+
+def read_manifest(document: bytes) -> Manifest:
+    """Raises Permanent("corrupt_artifact") for anything but a manifest of ours, of this version."""
+    manifest = _read(_MANIFEST, document, MANIFEST)
+    for file in manifest.files():
+        if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", file.name):
+            raise Permanent("corrupt_artifact", f"{MANIFEST} names a file outside its own folder", field="backup_url")
+    return manifest
+
+
+def read_schema(document: bytes) -> Schema:
+    """Raises Permanent("corrupt_artifact")."""
+    return _read(_SCHEMA, document, SCHEMA)
+
+
+def file_names(tables: Iterable[str], extension: str) -> dict[str, str]:
+    """Table → a name that S3, shells and URLs take as it is; where its own is none, its place tells it apart."""
+    names: dict[str, str] = {}
+    taken = {"manifest", "schema"}
+    for place, table in enumerate(tables, 1):
+        plain = re.fullmatch(r"(?!table-)[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", table) and table.casefold() not in taken
+        taken.add(table.casefold())
+        names[table] = (table if plain else f"table-{place}-{re.sub('[^A-Za-z0-9_.-]', '_', table[:60])}") + extension
+    return names
+
+
+def _read(adapter: TypeAdapter[T], document: bytes, name: str) -> T:
+    try:
+        return adapter.validate_json(document)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        message = f"{name} is not one that backup wrote: {where}: {first['msg']}"
+        raise Permanent("corrupt_artifact", message, field="backup_url") from None

@@ -1,0 +1,59 @@
+"""A connection whose settings make each type's text exact, and the same everywhere."""
+
+from typing import Final
+
+import psycopg
+from psycopg import Connection, Cursor
+
+from shared.databases.postgres.faults import connection_fault
+from shared.databases.schema import literal
+
+CONNECT_S: Final = 10
+CANCEL_S: Final = 5
+_DEAD_S: Final = 30
+
+_SETTINGS: Final = {
+    "bytea_output": "hex",
+    "client_encoding": "UTF8",
+    "datestyle": "ISO, YMD",
+    "extra_float_digits": "1",
+    "idle_in_transaction_session_timeout": "0",
+    "intervalstyle": "postgres",
+    "lc_monetary": "C",
+    "lock_timeout": "30s",
+    "standard_conforming_strings": "on",
+    "statement_timeout": "0",
+    "timezone": "UTC",
+}
+
+
+def connect(url: str, *, isolation: psycopg.IsolationLevel, read_only: bool) -> Connection:
+    """In a transaction. Raises Transient("database_unreachable"), Permanent("authentication_failed", …).
+
+    The settings last as long as the transaction, so that a pooled connection is given back as it was.
+    """
+    try:
+        connection = psycopg.connect(
+            url,
+            connect_timeout=CONNECT_S,
+            application_name="longshore",
+            keepalives_idle=_DEAD_S,
+            keepalives_interval=10,
+            tcp_user_timeout=_DEAD_S * 1000,
+        )
+        connection.isolation_level, connection.read_only = isolation, read_only
+        calls = ", ".join(f"set_config({literal(name)}, {literal(value)}, true)" for name, value in _SETTINGS.items())
+        connection.execute(f"SELECT {calls}")
+    except psycopg.Error as error:
+        raise connection_fault(error) from None
+    return connection
+
+
+def one_statement(connection: Connection, statement: str) -> Cursor:
+    """A binary cursor speaks the extended protocol, where a second statement is a syntax error."""
+    return connection.cursor(binary=True).execute(statement)
+
+
+def cancel(connection: Connection) -> None:
+    """Make the running statement fail. https://www.postgresql.org/docs/current/libpq-cancel.html"""
+    connection.cancel_safe(timeout=CANCEL_S)

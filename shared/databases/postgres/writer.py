@@ -1,0 +1,62 @@
+"""Writing a PostgreSQL database in one transaction; rows come in by COPY … FROM STDIN."""
+
+from collections.abc import Iterator, Sequence
+
+from psycopg import IsolationLevel
+
+from shared.databases.engine import Row
+from shared.databases.postgres.catalog import read_schema
+from shared.databases.postgres.connection import cancel, connect, one_statement
+from shared.databases.postgres.faults import postgres_fault
+from shared.databases.schema import Kind, Schema, Table, quoted
+from shared.errors import LongshoreError
+
+
+class PostgresWriter:
+    kind: Kind = "postgresql"
+
+    def __init__(self, url: str) -> None:
+        self._connection = connect(url, isolation=IsolationLevel.READ_COMMITTED, read_only=False)
+
+    def schema(self) -> Schema:
+        return read_schema(self._connection)
+
+    def execute(self, statement: str) -> list[Row]:
+        cursor = one_statement(self._connection, statement)
+        return cursor.fetchall() if cursor.description else []
+
+    def defer_checks(self) -> None:
+        self._connection.execute("SET CONSTRAINTS ALL DEFERRED")
+
+    def drop(self, tables: Sequence[Table]) -> None:
+        """All at once, since they may refer to each other; without CASCADE, since others may refer to them."""
+        if tables:
+            self._connection.execute(f"DROP TABLE {', '.join(table.identifier for table in tables)}")
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+        with self._connection.cursor() as cursor, cursor.copy(_copy(table)) as copy:
+            for row in rows:
+                copy.write_row(row)
+
+    def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:
+        with self._connection.cursor() as cursor:
+            with cursor.copy(f"{_copy(table)} (FORMAT csv)") as copy:
+                for chunk in chunks:
+                    copy.write(chunk)
+            return cursor.rowcount
+
+    def commit(self) -> None:
+        self._connection.commit()
+
+    def fault(self, error: Exception) -> LongshoreError | None:
+        return postgres_fault(error)
+
+    def interrupt(self) -> None:
+        cancel(self._connection)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _copy(table: Table) -> str:
+    return f"COPY {table.identifier} ({quoted(table.column_names)}) FROM STDIN"

@@ -1,0 +1,192 @@
+"""One file's rows into one table.
+
+A row that the database refuses is looked for by halving its batch. It raises, or with `skip_errors` it is left out and
+reported. The file's size, checksum and row count are compared with the manifest's before this returns.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import IO, Final, cast
+
+from shared.databases.compression import READ_BYTES, Compression, decompressed
+from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, attempt
+from shared.databases.formats import Block, open_text
+from shared.databases.manifest import DataFormat, File
+from shared.databases.parquet import read_rows
+from shared.databases.schema import Column, Kind, Table
+from shared.databases.session import Inlet
+from shared.errors import LongshoreError, Permanent
+from shared.payloads.results import RowError
+
+Tell = Callable[[int], None]
+
+TOLD_MAX: Final = 100
+HELD_BYTES_MAX: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One table's file. `rows` and `file` are what the manifest says; without a manifest they are None."""
+
+    table: str
+    name: str
+    format: DataFormat
+    compression: Compression
+    kind: Kind | None = None
+    """Of the database it came from; `columns` as they were there."""
+    columns: tuple[Column, ...] = ()
+    rows: int | None = None
+    file: File | None = None
+
+
+class RowErrors:
+    """`count` of the rows left out, the `first` TOLD_MAX of them, and all of them on disk."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[RowError] = []
+        self._file = tempfile.SpooledTemporaryFile(max_size=HELD_BYTES_MAX)  # noqa: SIM115  closed with the job
+
+    def add(self, error: RowError) -> None:
+        self.count += 1
+        if len(self.first) < TOLD_MAX:
+            self.first.append(error)
+        self._file.write(error.model_dump_json(exclude_none=True).encode() + b"\n")
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of them, as JSON lines."""
+        self._file.seek(0)
+        return iter(partial(self._file.read, READ_BYTES), b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Loader:
+    """`errors` None: the first bad row raises."""
+
+    database: Writer
+    batch_rows: int
+    errors: RowErrors | None
+    tell: Tell
+
+    def load(self, table: Table, source: Source, inlet: Inlet) -> int:
+        """→ rows loaded. Raises Permanent("corrupt_artifact"), and what the database says of a bad row."""
+        before = self.errors.count if self.errors else 0
+        read = self._parquet if source.format == "parquet" else self._text
+        loaded = read(table, source, inlet)
+        left_out = self.errors.count - before if self.errors else 0
+        if source.rows is not None and loaded + left_out != source.rows:
+            message = f"{source.name} has {loaded + left_out} rows, and the manifest says {source.rows}"
+            raise Permanent("corrupt_artifact", message)
+        return loaded
+
+    def _text(self, table: Table, source: Source, inlet: Inlet) -> int:
+        pieces = _checked(decompressed(cast("IO[bytes]", inlet), source.compression, source.name), source, inlet)
+        typed, floats = source.kind == "sqlite", self.database.kind == "sqlite"
+        file = open_text(cast("Form", source.format), pieces, source.name, typed=typed, floats=floats)
+        target = table.narrowed(file.columns)
+        if source.format == "csv" and self.errors is None:
+            loaded = self.database.copy_csv(target, self._encoded(file.blocks))
+            if loaded is not None:
+                return loaded
+        return self._insert_all(target, source, map(file.read, file.blocks))
+
+    def _parquet(self, table: Table, source: Source, inlet: Inlet) -> int:
+        """Parquet begins to be read at its end, so it is put on disk first."""
+        with tempfile.NamedTemporaryFile(suffix=".parquet") as spool:
+            for piece in _checked(decompressed(cast("IO[bytes]", inlet), "none", source.name), source, inlet):
+                spool.write(piece)
+            spool.flush()
+            names, batches = read_rows(spool.name, self.batch_rows)
+            return self._insert_all(table.narrowed(names), source, cast("Iterator[Block]", batches))
+
+    def _encoded(self, blocks: Iterator[str]) -> Iterator[bytes]:
+        for block in blocks:
+            yield block.encode()
+            self.tell(block.count("\n"))
+
+    def _insert_all(self, table: Table, source: Source, blocks: Iterator[Block]) -> int:
+        adapt = _adapter(table, source, self.database.kind)
+        number = 1
+        loaded = 0
+        for batch in _batches(blocks, self.batch_rows):
+            numbers: Sequence[int] = range(number, number + len(batch))
+            rows = cast("list[Row]", batch)
+            if any(isinstance(row, str) for row in batch):
+                numbers, rows = self._readable(table, numbers, batch)
+            loaded += self._insert(table, adapt(rows), numbers)
+            number += len(batch)
+            self.tell(len(batch))
+        return loaded
+
+    def _readable(self, table: Table, numbers: Sequence[int], batch: Block) -> tuple[list[int], list[Row]]:
+        kept = []
+        for number, row in zip(numbers, batch, strict=True):
+            if isinstance(row, str):
+                self._leave_out(table, number, Permanent("unreadable_row", row))
+            else:
+                kept.append((number, row))
+        return [number for number, _ in kept], [row for _, row in kept]
+
+    def _insert(self, table: Table, rows: Sequence[Row], numbers: Sequence[int]) -> int:
+        """As many of the rows as the database takes; the bad ones are found by halving."""
+        fault = attempt(self.database, partial(self.database.insert, table, rows), ROW_FAULTS) if rows else None
+        if fault is None:
+            return len(rows)
+        if len(rows) == 1:
+            self._leave_out(table, numbers[0], fault)
+            return 0
+        half = len(rows) // 2
+        return self._insert(table, rows[:half], numbers[:half]) + self._insert(table, rows[half:], numbers[half:])
+
+    def _leave_out(self, table: Table, number: int, fault: LongshoreError) -> None:
+        if self.errors is None:
+            raise Permanent(fault.code, f"row {number} of table {table.name}: {fault.message}", field=fault.field)
+        self.errors.add(
+            RowError(table=table.name, row=number, field=fault.field, code=fault.code, message=fault.message)
+        )
+
+
+def _batches(blocks: Iterator[Block], rows_max: int) -> Iterator[Block]:
+    held: Block = []
+    for block in blocks:
+        held += block
+        while len(held) >= rows_max:
+            yield held[:rows_max]
+            held = held[rows_max:]
+    if held:
+        yield held
+
+
+def _checked(pieces: Iterator[bytes], source: Source, inlet: Inlet) -> Iterator[bytes]:
+    """The pieces; once they are all read, the stored file must have been what the manifest says."""
+    yield from pieces
+    while inlet.read(READ_BYTES):
+        pass
+    found = (inlet.size_bytes, inlet.sha256.hexdigest())
+    if source.file and found != (source.file.size_bytes, source.file.sha256):
+        raise Permanent(
+            "corrupt_artifact", f"{source.name} is not the file that the manifest means: its checksum differs"
+        )
+
+
+_AS_SQLITE_HAS_IT: Final[dict[str, Callable[[Value], Value]]] = {
+    "bool": lambda value: {"true": 1, "false": 0}.get(value, value) if isinstance(value, str) else value,
+    "bytea": lambda value: bytes.fromhex(value[2:]) if isinstance(value, str) else value,
+}
+
+
+def _adapter(table: Table, source: Source, kind: Kind) -> Callable[[list[Row]], Sequence[Row]]:
+    """PostgreSQL's texts for what SQLite has a way of its own to hold."""
+    bases = {column.name: column.base for column in source.columns} if kind == "sqlite" else {}
+    changes = [_AS_SQLITE_HAS_IT.get(bases.get(name, "")) for name in table.column_names]
+    if not any(changes):
+        return lambda rows: rows
+
+    def adapt(rows: list[Row]) -> list[Row]:
+        columns = zip(*rows, strict=True)
+        pairs = zip(changes, columns, strict=True) if rows else ()
+        return list(zip(*(map(change, column) if change else column for change, column in pairs), strict=True))
+
+    return adapt

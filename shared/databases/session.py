@@ -1,0 +1,187 @@
+"""A database in a thread of its own, for a handler in the event loop.
+
+Work is a plain function in the thread. It gets the database, and files whose other ends are in the loop: an `Outlet` to
+write to, an `Inlet` to read from. When the handler is cancelled, the files break, the running statement is interrupted,
+and the thread is waited for: nothing goes on behind a cancelled job's back.
+"""
+
+import asyncio
+import concurrent.futures
+import hashlib
+import io
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Concatenate, Final, Generic, ParamSpec, TypeVar, cast
+
+from typing_extensions import Buffer
+
+from shared.databases.engine import Database
+
+P = ParamSpec("P")
+T = TypeVar("T")
+D = TypeVar("D", bound=Database)
+
+CHUNK_BYTES: Final = 1 << 20
+INTERRUPT_EVERY_S: Final = 0.2
+
+
+@asynccontextmanager
+async def session(connect: Callable[[], D]) -> AsyncIterator["Session[D]"]:
+    """Connect, and disconnect at the end of the block; what is not committed by then is given up."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="database")
+    connecting = executor.submit(connect)
+    try:
+        database = await asyncio.wrap_future(connecting)
+    except asyncio.CancelledError:
+        connecting.add_done_callback(_close_if_connected)
+        raise
+    finally:
+        if not connecting.done() or connecting.exception():
+            executor.shutdown(wait=False)
+    try:
+        yield Session(database, executor, _Bridge(asyncio.get_running_loop()))
+    finally:
+        executor.submit(database.close)
+        await asyncio.to_thread(executor.shutdown)
+
+
+class Session(Generic[D]):
+    """Made by `session`. One piece of work at a time."""
+
+    def __init__(self, database: D, executor: ThreadPoolExecutor, bridge: "_Bridge") -> None:
+        self._database = database
+        self._executor = executor
+        self._bridge = bridge
+
+    async def run(self, work: Callable[Concatenate[D, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`work(database, …)` in the thread. The engine's own errors come out as Permanent or Transient."""
+        future = self._executor.submit(work, self._database, *args, **kwargs)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            self._bridge.close()
+            await asyncio.to_thread(self._interrupt, future)
+            raise
+        except Exception as error:
+            cause = self._bridge.failure or self._database.fault(error)
+            if cause is None:
+                raise
+            raise cause from None
+
+    def outlet(self, write: Callable[[bytes], Coroutine[object, object, None]]) -> "Outlet":
+        return Outlet(self._bridge, write)
+
+    def inlet(self, chunks: AsyncIterator[bytes]) -> "Inlet":
+        return Inlet(self._bridge, chunks)
+
+    def in_loop(self, tell: Callable[P, None]) -> Callable[P, None]:
+        """`tell` for use in the thread: it is called in the loop, soon."""
+
+        def post(*args: P.args, **kwargs: P.kwargs) -> None:
+            self._bridge.post(partial(tell, *args, **kwargs))
+
+        return post
+
+    def _interrupt(self, future: Future[T]) -> None:
+        """Again and again: an interrupt that comes between two statements is lost."""
+        while not future.done():
+            self._database.interrupt()
+            concurrent.futures.wait([future], INTERRUPT_EVERY_S)
+
+
+class Outlet(io.RawIOBase):
+    """A file whose contents go to a coroutine function in the loop, by the megabyte and at its pace."""
+
+    def __init__(self, bridge: "_Bridge", write: Callable[[bytes], Coroutine[object, object, None]]) -> None:
+        self._bridge = bridge
+        self._write = write
+        self._held = bytearray()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Buffer, /) -> int:
+        self._held += data
+        if len(self._held) >= CHUNK_BYTES:
+            self.finish()
+        return memoryview(data).nbytes
+
+    def finish(self) -> None:
+        """Hand over what is left. Not done by `close`, which also ends a file that was given up."""
+        chunk, self._held = bytes(self._held), bytearray()
+        self._bridge.call(self._write(chunk))
+
+
+class Inlet(io.RawIOBase):
+    """A file of what an asynchronous iterator yields in the loop; `sha256` and `size_bytes` of what was read so far."""
+
+    def __init__(self, bridge: "_Bridge", chunks: AsyncIterator[bytes]) -> None:
+        self.sha256 = hashlib.sha256()
+        self.size_bytes = 0
+        self._bridge = bridge
+        self._chunks = chunks
+        self._held = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        target = memoryview(buffer).cast("B")
+        if not self._held:
+            chunk = self._bridge.call(self._next())
+            self.sha256.update(chunk)
+            self.size_bytes += len(chunk)
+            self._held = memoryview(chunk)
+        size = min(len(target), len(self._held))
+        target[:size], self._held = self._held[:size], self._held[size:]
+        return size
+
+    async def _next(self) -> bytes:
+        """An empty chunk would look like the end."""
+        async for chunk in self._chunks:
+            if chunk:
+                return chunk
+        return b""
+
+
+class _Bridge:
+    """From the thread into the loop. `failure` is what the loop's side raised: libraries in between may swallow it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.failure: Exception | None = None
+        self._loop = loop
+        self._lock = threading.Lock()
+        self._pending: Future[object] | None = None
+        self._closed = False
+
+    def call(self, coroutine: Coroutine[object, object, T]) -> T:
+        """In the thread: wait for the coroutine, which runs in the loop."""
+        with self._lock:
+            if self._closed:
+                coroutine.close()
+                raise concurrent.futures.CancelledError
+            future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+            self._pending = cast("Future[object]", future)
+        try:
+            return future.result()
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def post(self, tell: Callable[[], None]) -> None:
+        self._loop.call_soon_threadsafe(tell)
+
+    def close(self) -> None:
+        """In the loop: break what is waited for, and refuse what comes."""
+        with self._lock:
+            self._closed = True
+            if self._pending is not None:
+                self._pending.cancel()
+
+
+def _close_if_connected(connecting: Future[D]) -> None:
+    if not connecting.exception():
+        connecting.result().close()

@@ -1,0 +1,142 @@
+"""Reading a snapshot of an SQLite file. SQLite itself writes each value down; Python only joins them into lines.
+
+The snapshot is one read transaction. In WAL mode writers go on beside it; in rollback-journal mode their commits wait
+until it ends. Integers and reals arrive as numbers: Python writes reals exactly, as the shortest text that reads back.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from shared.databases.engine import Form, Row
+from shared.databases.schema import Column, Kind, Schema, Table, query_table, quoted
+from shared.databases.sqlite.catalog import read_schema
+from shared.databases.sqlite.faults import sqlite_fault
+from shared.errors import LongshoreError, Permanent
+
+BUSY_S: Final = 30
+
+_REAL: Final = "CASE WHEN abs({c}) > 1.7976931348623157e308 THEN iif({c} > 0, '1e999', '-1e999') ELSE {c} END"
+_JSON: Final = f"""CASE typeof({{c}}) WHEN 'text' THEN json_quote({{c}}) WHEN 'null' THEN 'null'
+    WHEN 'real' THEN {_REAL} WHEN 'blob' THEN BLOB ELSE {{c}} END"""
+_VALUE: Final[dict[tuple[Form, bool], str]] = {
+    ("csv", False): r"""CASE typeof({c}) WHEN 'text' THEN '"' || replace({c}, '"', '""') || '"'
+        WHEN 'null' THEN '' WHEN 'blob' THEN '\x' || lower(hex({c})) ELSE {c} END""",
+    ("jsonl", False): _JSON.replace("BLOB", r"""'"\\x' || lower(hex({c})) || '"'"""),
+    ("jsonl", True): _JSON.replace("BLOB", """'{{"$hex":"' || lower(hex({c})) || '"}}'"""),
+    ("sql", False): f"CASE typeof({{c}}) WHEN 'integer' THEN {{c}} WHEN 'real' THEN {_REAL} ELSE quote({{c}}) END",
+}
+"""How each storage class is written. In CSV a text is always quoted, so that it can't be taken for anything else."""
+
+_TYPES: Final = {"integer": "int64", "real": "float64", "text": "text", "blob": "bytes", None: "text"}
+
+_READING: Final = frozenset(
+    {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
+)
+_FORBIDDEN_FUNCTIONS: Final = frozenset({"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer"})
+
+
+class SqliteReader:
+    """Raises Permanent("no_such_database") if there is no such file."""
+
+    kind: Kind = "sqlite"
+
+    def __init__(self, path: str) -> None:
+        if not Path(path).exists():
+            raise Permanent("no_such_database", "there is no such SQLite file", field="database")
+        try:
+            self._connection = connect(path, mode="ro")
+            self._connection.execute("PRAGMA query_only = ON")
+            self._connection.execute("BEGIN")
+            now = self._connection.execute(
+                "SELECT strftime('%Y-%m-%dT%H:%M:%fZ') FROM (SELECT count(*) FROM sqlite_schema)"
+            )
+            self._snapshot_at: str = now.fetchone()[0]
+        except sqlite3.Error as error:
+            raise sqlite_fault(error) or error from None
+
+    def snapshot_at(self) -> str:
+        return self._snapshot_at
+
+    def schema(self) -> Schema:
+        return read_schema(self._connection)
+
+    def hold(self, tables: Sequence[Table], *, every_row: bool = False) -> None:
+        """The read transaction does."""
+
+    def query(self, sql: str) -> Table:
+        self._connection.set_authorizer(_reading_only)
+        statement = sql.rstrip("; \t\r\n")
+        try:
+            found = self._connection.execute(f"SELECT * FROM (\n{statement}\n) LIMIT 0").description
+        except (sqlite3.Error, sqlite3.Warning) as error:
+            fault = sqlite_fault(error)
+            code = fault.code if fault and fault.code.startswith("no_such") else "query_refused"
+            raise Permanent(code, f"not a single SELECT that SQLite accepts: {error}", field="query") from None
+        return query_table(statement, (Column(name) for name, *_ in found))
+
+    def rows_expected(self, table: Table) -> int | None:
+        return (
+            None if table.query else self._connection.execute(f"SELECT count(*) FROM {table.identifier}").fetchone()[0]
+        )
+
+    def lines(self, table: Table, form: Form, *, exact: bool) -> Iterator[bytes]:
+        template = _TEMPLATES[form](table)
+        value = _VALUE.get((form, exact)) or _VALUE[form, False]
+        for row in self._connection.execute(_select(table, value)):
+            yield (template % row).encode()
+
+    def typed(self, table: Table, *, exact: bool) -> tuple[list[str], Iterator[Row]]:  # noqa: ARG002  always exact
+        """A column that holds one storage class gets its type, any other one is `json`."""
+        bounds = _select(table, "min(nullif(typeof({c}), 'null')), max(nullif(typeof({c}), 'null'))")
+        found = self._connection.execute(bounds).fetchone()
+        pairs = zip(found[::2], found[1::2], strict=True)
+        types = [_TYPES[least] if least == greatest else "json" for least, greatest in pairs]
+        return types, self._connection.execute(_select(table, "{c}"))
+
+    def fault(self, error: Exception) -> LongshoreError | None:
+        return sqlite_fault(error)
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def connect(path: str, *, mode: str) -> sqlite3.Connection:
+    """In autocommit, so that BEGIN is ours. One thread at a time uses it, but not always the same one."""
+    address = f"{Path(path).absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+
+
+def _select(table: Table, value: str) -> str:
+    """`value` of every column `{c}`."""
+    return table.selecting(value.format(c=reference) for reference in table.references)
+
+
+def _csv_template(table: Table) -> str:
+    return ",".join("%s" for _ in table.columns) + "\n"
+
+
+def _jsonl_template(table: Table) -> str:
+    keys = (json.dumps(name, ensure_ascii=False).replace("%", "%%") for name in table.column_names)
+    return "{" + ",".join(f"{key}:%s" for key in keys) + "}\n"
+
+
+def _sql_template(table: Table) -> str:
+    head = f"INSERT INTO {table.identifier} ({quoted(table.column_names)}) VALUES (".replace("%", "%%")
+    return head + ", ".join("%s" for _ in table.columns) + ");\n"
+
+
+_TEMPLATES: Final = {"csv": _csv_template, "jsonl": _jsonl_template, "sql": _sql_template}
+
+
+def _reading_only(action: int, *names: str | None) -> int:
+    """https://www.sqlite.org/c3ref/c_alter_table.html: for a function, the second of the names is its own."""
+    function = (names[1] or "").lower() if action == sqlite3.SQLITE_FUNCTION else ""
+    if action not in _READING or function in _FORBIDDEN_FUNCTIONS:
+        return sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK

@@ -1,0 +1,68 @@
+"""Writing an SQLite file in one transaction."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from shared.databases.engine import Row
+from shared.databases.schema import Kind, Schema, Table, quoted
+from shared.databases.sqlite.catalog import read_schema
+from shared.databases.sqlite.faults import sqlite_fault
+from shared.databases.sqlite.reader import connect
+from shared.errors import LongshoreError
+
+CACHE_KIB: Final = 32 * 1024
+
+
+class SqliteWriter:
+    """Makes the file if there is none. `foreign_keys`: enforce them (SQLite itself leaves that to each connection)."""
+
+    kind: Kind = "sqlite"
+
+    def __init__(self, path: str, *, foreign_keys: bool) -> None:
+        try:
+            self._connection = connect(path, mode="rwc")
+            self._connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
+            self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.set_authorizer(_no_other_file)
+        except sqlite3.Error as error:
+            raise sqlite_fault(error) or error from None
+
+    def schema(self) -> Schema:
+        return read_schema(self._connection)
+
+    def execute(self, statement: str) -> list[Row]:
+        return self._connection.execute(statement).fetchall()
+
+    def defer_checks(self) -> None:
+        self._connection.execute("PRAGMA defer_foreign_keys = ON")
+
+    def drop(self, tables: Sequence[Table]) -> None:
+        for table in tables:
+            self._connection.execute(f"DROP TABLE {table.identifier}")
+
+    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+        places = ", ".join("?" for _ in table.columns)
+        names = quoted(table.column_names)
+        self._connection.executemany(f"INSERT INTO {table.identifier} ({names}) VALUES ({places})", rows)
+
+    def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:  # noqa: ARG002  SQLite has no such way
+        return None
+
+    def commit(self) -> None:
+        self._connection.execute("COMMIT")
+
+    def fault(self, error: Exception) -> LongshoreError | None:
+        return sqlite_fault(error)
+
+    def interrupt(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _no_other_file(action: int, *_: str | None) -> int:
+    """The statements of a backup's schema are somebody's words: they stay within this file."""
+    return sqlite3.SQLITE_DENY if action in (sqlite3.SQLITE_ATTACH, sqlite3.SQLITE_DETACH) else sqlite3.SQLITE_OK
