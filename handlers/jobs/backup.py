@@ -18,8 +18,10 @@ from shared.databases.manifest import (
     manifest_json,
     schema_json,
 )
+from shared.databases.plan import file_name
 from shared.databases.progress import Meter
 from shared.databases.schema import Schema, Table
+from shared.databases.session import Session
 from shared.payloads.backup import BackupPayload
 from shared.payloads.results import Artifact, ProcessResult
 from shared.runtime.context import Context
@@ -37,34 +39,18 @@ _PACKINGS: Final[dict[str | bool, Packing]] = {
 @job(BackupPayload)
 async def backup(payload: BackupPayload, context: Context) -> ProcessResult:
     """All of one snapshot; each value as `restore` gets it back."""
-    format_, packing, encryption = payload.format, _PACKINGS[payload.options.compress], payload.options.encryption
-    files: dict[str, Artifact] = {}
-    async with reading(await context.database_url(payload.database)) as database:
-        schema, tables = await database.run(_chosen, payload)
-        snapshot_at = await database.run(lambda reader: reader.snapshot_at())
-        tell = database.in_loop(Meter(context.progress, await database.run(rows_expected, tables)))
-        names = file_names((table.name for table in tables), extension(format_, packing))
-        for table in tables:
-            async with context.artifacts.create(names[table.name], encryption) as upload:
-                outlet = database.outlet(upload.write)
-                rows = await database.run(export, outlet, table, format_, packing, exact=True, tell=tell)
-            files[table.name] = stored(upload, rows)
 
     async def document(name: str, body: bytes) -> Artifact:
-        async with context.artifacts.create(name, encryption) as upload:
+        async with context.artifacts.create(name, payload.options.encryption) as upload:
             await upload.write(body)
         return stored(upload)
 
+    async with reading(await context.database_url(payload.database)) as database:
+        schema, tables = await database.run(_chosen, payload)
+        snapshot_at = await database.run(lambda reader: reader.snapshot_at())
+        files = await _write_tables(payload, context, database, tables)
     schema_file = await document(SCHEMA, schema_json(schema)) if payload.options.include_schema else None
-    manifest = Manifest(
-        kind=schema.kind,
-        snapshot_at=snapshot_at,
-        format=format_,
-        compression="none" if format_ == "parquet" else packing,
-        tables=tuple(_table_file(table, names.get(table.name), files.get(table.name)) for table in schema.tables),
-        schema=_file(SCHEMA, schema_file) if schema_file else None,
-        left_out=schema.left_out,
-    )
+    manifest = _manifest(payload, schema, files, schema_file, snapshot_at)
     artifact = await document(MANIFEST, manifest_json(manifest))
     everything = [artifact, *([schema_file] if schema_file else []), *files.values()]
     return ProcessResult(
@@ -90,13 +76,47 @@ def _chosen(database: Reader, payload: BackupPayload) -> tuple[Schema, list[Tabl
     return schema, [table for table in schema.tables if table.name not in exclude]
 
 
-def _table_file(table: Table, name: str | None, stored: Artifact | None) -> TableFile:
-    file = _file(name, stored) if name and stored else None
-    return TableFile(table.name, table.columns, (stored and stored.records) or 0, file)
+async def _write_tables(
+    payload: BackupPayload, context: Context, database: Session[Reader], tables: list[Table]
+) -> dict[str, Artifact]:
+    packing = _PACKINGS[payload.options.compress]
+    tell = database.in_loop(Meter(context.progress, await database.run(rows_expected, tables)))
+    names = file_names((table.name for table in tables), extension(payload.format, packing))
+    files = {}
+    for table in tables:
+        async with context.artifacts.create(names[table.name], payload.options.encryption) as upload:
+            outlet = database.outlet(upload.write)
+            rows = await database.run(export, outlet, table, payload.format, packing, exact=True, tell=tell)
+        files[table.name] = stored(upload, rows)
+    return files
 
 
-def _file(name: str, artifact: Artifact) -> File:
-    return File(name, artifact.size_bytes, artifact.sha256 or "")
+def _manifest(
+    payload: BackupPayload,
+    schema: Schema,
+    files: dict[str, Artifact],
+    schema_file: Artifact | None,
+    snapshot_at: str,
+) -> Manifest:
+    return Manifest(
+        kind=schema.kind,
+        snapshot_at=snapshot_at,
+        format=payload.format,
+        compression="none" if payload.format == "parquet" else _PACKINGS[payload.options.compress],
+        tables=tuple(_table_file(table, files.get(table.name)) for table in schema.tables),
+        schema=_file(schema_file) if schema_file else None,
+        left_out=schema.left_out,
+    )
+
+
+def _table_file(table: Table, artifact: Artifact | None) -> TableFile:
+    if artifact is None:
+        return TableFile(table.name, table.columns, 0, None)
+    return TableFile(table.name, table.columns, artifact.records or 0, _file(artifact))
+
+
+def _file(artifact: Artifact) -> File:
+    return File(file_name(artifact.url), artifact.size_bytes, artifact.sha256 or "")
 
 
 handler = backup.lambda_handler

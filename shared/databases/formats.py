@@ -12,7 +12,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -135,12 +135,18 @@ def _matched(row: re.Pattern[str], record: re.Pattern[str], convert: Convert, bl
     """The last group of `row` catches a character that belongs to no row."""
     found = row.findall(block)
     *columns, strays = zip(*found, strict=True) if found else [()]
-    if not any(strays):
-        try:
-            return list(zip(*map(convert, columns), strict=True))
-        except ValueError:
-            pass  # one value is bad: find its row
+    whole = None if any(strays) else _converted(convert, columns)
+    if whole is not None:
+        return whole
     return [_matched_one(row, text, convert) for text in record.findall(block) if text.strip() or row.groups == 2]
+
+
+def _converted(convert: Convert, columns: Iterable[Sequence[str]]) -> Block | None:
+    """None if some value is bad."""
+    try:
+        return list(zip(*map(convert, columns), strict=True))
+    except ValueError:
+        return None
 
 
 def _matched_one(row: re.Pattern[str], record: str, convert: Convert) -> Row | str:
@@ -155,14 +161,21 @@ def _matched_one(row: re.Pattern[str], record: str, convert: Convert) -> Row | s
 
 def _objects(columns: list[str], decode: Decode, block: str) -> Block:
     lines = block.split("\n")[:-1]
+    whole = _all_objects(columns, decode, lines)
+    if whole is not None:
+        return whole
+    return [_object(columns, decode, line) for line in lines if line.strip()]
+
+
+def _all_objects(columns: list[str], decode: Decode, lines: list[str]) -> Block | None:
+    """None if some line is not an object with these keys, and no others."""
     try:
         objects = cast("list[dict[str, Value]]", list(map(decode, lines)))
         values = [_scalars(name, list(map(itemgetter(name), objects)), lines) for name in columns]
-        if sum(map(len, objects)) == len(columns) * len(objects):
-            return list(zip(*values, strict=True))
+        same_keys = sum(map(len, objects)) == len(columns) * len(objects)
+        return list(zip(*values, strict=True)) if same_keys else None
     except (ValueError, KeyError, TypeError, RecursionError):
-        pass  # a line is no object, or lacks a key: look at each
-    return [_object(columns, decode, line) for line in lines if line.strip()]
+        return None
 
 
 def _object(columns: list[str], decode: Decode, line: str) -> Row | str:
@@ -221,6 +234,7 @@ def _csv_value(value: str) -> Value:
     return bytes.fromhex(value[2:]) if value.startswith("\\x") else _number(value)
 
 
+_INTEGER: Final = re.compile(r"-?\d+")
 _SQL_WORDS: Final[dict[str, Value]] = {"NULL": None, "true": True, "false": False}
 
 
@@ -246,10 +260,8 @@ def _number(value: str) -> int | float:
 def _numbers(values: Sequence[str]) -> list[int] | list[float] | None:
     """All of a column at once, if it is all integers or all fractions. (2.0 may have been the integer 2.)"""
     try:
-        return list(map(int, values))
-    except ValueError:
-        pass
-    try:
+        if values and _INTEGER.fullmatch(values[0]):
+            return list(map(int, values))
         fractions = list(map(float, values))
     except ValueError:
         return None
