@@ -5,6 +5,7 @@ The SAM CLI lives in its own environment (`make test` makes it): it pins librari
 
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
@@ -118,6 +119,14 @@ def test_a_bundle_carries_no_more_of_us_than_its_handler_and_what_that_may_use(n
     assert "memory" not in present
     assert ("databases" in present) == (FUNCTIONS[name].requirements.parent.name == "databases")
     assert not {"infra", "tests", "boto3", "moto", "uv"} & {path.name for path in (built / name).iterdir()}
+
+
+@each_function
+def test_a_bundle_knows_every_service_that_the_adapters_call(name: str, built: Path) -> None:
+    adapters = "".join(path.read_text() for path in (ROOT / "shared" / "aws").glob("*.py"))
+    called = set(re.findall(r'\b(?:call|get)\(\s*"([a-z0-9]+)"', adapters))
+    assert "dynamodb" in called
+    assert called <= {path.name for path in (built / name / "botocore" / "data").iterdir()}
 
 
 @needs_runtime
