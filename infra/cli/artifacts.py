@@ -1,4 +1,4 @@
-"""Fetching what a job left: every file that its result names, and every file that a manifest among them names."""
+"""Fetching what a job left: every file that its result names."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from pydantic import JsonValue
-from pydantic_core import from_json
 
 from shared.errors import Permanent
 from shared.payloads.results import Response
@@ -36,15 +35,10 @@ async def download(response: Response, objects: Objects, directory: Path, report
     A file gets its name when it is whole and, where its SHA-256 is known, right. Raises Permanent("corrupt_artifact").
     """
     directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240  # nothing else waits for this loop
-    paths = [directory / "result.json"]
-    paths[0].write_text(response.model_dump_json(indent=2, exclude_none=True), encoding="utf-8")
+    document = directory / "result.json"
+    document.write_text(response.model_dump_json(indent=2, exclude_none=True), encoding="utf-8")
     files = {file.key: file for file in stored_in(response.data.result, objects.bucket)}
-    for file in list(files.values()):
-        paths.append(path := await _fetch(file, objects, directory, report))
-        if path.name == "manifest.json":
-            beside = stored_in(from_json(path.read_bytes()), objects.bucket)
-            paths += [await _fetch(other, objects, directory, report) for other in beside if other.key not in files]
-    return paths
+    return [document, *[await _fetch(file, objects, directory, report) for file in files.values()]]
 
 
 def stored_in(value: JsonValue, bucket: str) -> Iterator[Stored]:

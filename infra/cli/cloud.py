@@ -77,4 +77,8 @@ def _logging_to(path: Path) -> Iterator[Callable[[str, str], None]]:
             wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
             logger_factory=structlog.WriteLoggerFactory(file),
         )
-        yield lambda function, line: print(f"{function} | {line}", file=file)
+        try:
+            yield lambda function, line: print(f"{function} | {line}", file=file)
+        finally:
+            structlog.reset_defaults()
+            logging.basicConfig(force=True)

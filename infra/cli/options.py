@@ -1,12 +1,13 @@
 """The options that every command takes, before its name or after it: where the jobs are, whose, and in which form."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Final  # Any: what click hands to callbacks, and takes as a parameter's settings
 
 import click
 from click.core import ParameterSource
 
 PREFIX: Final = "longshore."
+SAID: Final = "longshore said"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +75,16 @@ def options() -> Options:
     return Options(**{field.name: meta[PREFIX + field.name] for field in fields(Options)})
 
 
+def options_of_a_new_cloud() -> Options:
+    """The same; but an endpoint in the environment is where jobs go, not where a cloud should be made."""
+    said = click.get_current_context().meta[SAID]
+    return options() if "endpoint" in said else replace(options(), endpoint=DEFAULTS.endpoint)
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """The command line goes before the environment; what follows the command's name before what precedes it."""
-    name = str(param.name)
-    if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE or PREFIX + name not in ctx.meta:
+    name, said = str(param.name), ctx.meta.setdefault(SAID, set())
+    if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+        said.add(name)
         ctx.meta[PREFIX + name] = value
+    ctx.meta.setdefault(PREFIX + name, value)

@@ -80,10 +80,11 @@ def took(job: Job, now: int) -> str:
 
 
 def counted(progress: ProgressView | None) -> str:
-    """`12,000/410,000`; without a total, `12,000`."""
+    """`12,000/410,000`; without a total, or when all is done, `12,000`."""
     if progress is None:
         return ""
-    return f"{progress.current:,}" + (f"/{progress.total:,}" if progress.total is not None else "")
+    missing = progress.total is not None and progress.current != progress.total
+    return f"{progress.current:,}" + (f"/{progress.total:,}" if missing else "")
 
 
 # --- jobs -------------------------------------------------------------------------------------------------------------

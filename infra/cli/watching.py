@@ -90,11 +90,10 @@ class Bars(Viewer):
         self._progress = Progress(
             TextColumn("{task.fields[name]}", markup=False, table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[status]}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            BarColumn(bar_width=20),
             TextColumn("{task.fields[share]}", justify="right", table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
             console=console,
-            expand=True,
             refresh_per_second=8,
         )
 

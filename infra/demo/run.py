@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
+from rich.console import Console
 
 from infra.cli.artifacts import download
 from infra.cli.cloud import HOME, local_cloud
@@ -69,40 +70,42 @@ class _Play:
         self._bars = Bars(console)
 
     async def perform(self, shop: Path) -> list[Finished]:
-        database = f"sqlite:///{shop.absolute()}"
-        tenant = self._where.tenant
         async with ports_at(self._where) as ports:
             with self._bars:
-                first = await self._run(ports, {
-                    "orders": ExtractPayload(
-                        tenant_id=tenant, database=database, tables=("orders",), output_format="parquet"
-                    ),
-                    "order_lines": ExtractPayload(
-                        tenant_id=tenant, database=database, tables=("order_lines",), output_format="csv",
-                        options=ExtractOptions(compression="gzip"),
-                    ),
-                    "backup": BackupPayload(tenant_id=tenant, database=database),
-                })  # fmt: skip
-                url = first[-1].url
-                if url is None:
+                first = await self._run(ports, self._readings(_url(shop)))
+                backup = first[-1].url
+                if backup is None:
                     return first
-                restored = f"sqlite:///{(self._home / 'restored.db').absolute()}"
-                restore = RestorePayload(tenant_id=tenant, database=restored, backup_url=url)
-                return first + await self._run(ports, {"restore": restore})
+                restored = self._home / "restored.db"
+                restore = RestorePayload(tenant_id=self._where.tenant, database=_url(restored), backup_url=backup)
+                (last,) = await self._run(ports, {"restore": restore})
+                return [*first, replace(last, made=restored)]
+
+    def _readings(self, database: str) -> dict[str, Payload]:
+        """What runs side by side; the backup last."""
+        tenant = self._where.tenant
+        gzip = ExtractOptions(compression="gzip")
+        return {
+            "orders": ExtractPayload(tenant_id=tenant, database=database, tables=("orders",), output_format="parquet"),
+            "order_lines": ExtractPayload(
+                tenant_id=tenant, database=database, tables=("order_lines",), output_format="csv", options=gzip
+            ),
+            "backup": BackupPayload(tenant_id=tenant, database=database),
+        }
 
     async def _run(self, ports: Ports, payloads: Mapping[str, Payload]) -> list[Finished]:
         """Submit them all, follow them to their ends, fetch what they left."""
         service = Service(ports)
-        names = {}
+        names: dict[str, str] = {}
+        jobs: dict[str, Job] = {}
         for name, payload in payloads.items():
             job = await service.submit(payload)
-            names[job.job_id] = (name, job)
+            names[job.job_id], jobs[job.job_id] = name, job
             self._bars.call(job, name)
-        jobs = [job for _, job in names.values()]
-        async for job in changes(ports, jobs):
+        async for job in changes(ports, [*jobs.values()]):
+            jobs[job.job_id] = job
             self._bars.see(job, ports.now())
-            names[job.job_id] = (names[job.job_id][0], job)
-        return [await self._fetched(name, job, ports) for name, job in names.values()]
+        return [await self._fetched(names[job_id], job, ports) for job_id, job in jobs.items()]
 
     async def _fetched(self, name: str, job: Job, ports: Ports) -> Finished:
         directory = self._home / "out" / name
@@ -153,7 +156,11 @@ async def _beside(serving: Coroutine[object, object, None], work: Coroutine[obje
                 task.cancel()
 
 
+def _url(path: Path) -> str:
+    return f"sqlite:///{path.absolute()}"
+
+
 def _last_words(*, proved: bool, seconds: float, log: Path) -> str:
     if not proved:
-        return f"\nNot proved, after {seconds:.0f} s. What the functions said: {log}"
-    return f"\n[bold green]Everything is proved[/], in {seconds:.0f} s. This cloud has ended; for one of your own: longshore up"
+        return f"\n[bold red]Not proved[/], after {seconds:.0f} s. What the functions said: {log}"
+    return f"\n[bold green]Everything is proved[/], in {seconds:.0f} s. This cloud has ended; next: longshore up"

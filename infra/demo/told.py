@@ -17,12 +17,12 @@ from shared.view import view_of
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """One job of the demonstration: how it ended, and where its files were fetched to."""
+    """One job of the demonstration: how it ended, and where what it made is now: a directory, or a database."""
 
     name: str
     job: Job
     result: ProcessResult | None
-    directory: Path
+    made: Path
 
     @property
     def url(self) -> str | None:
@@ -30,9 +30,9 @@ class Finished:
 
     @property
     def size_bytes(self) -> int:
-        """Of all fetched files, without the result document."""
-        files = (path for path in self.directory.rglob("*") if path.is_file() and path.name != "result.json")
-        return sum(path.stat().st_size for path in files)
+        """Of all that it made, without the result document."""
+        files = [self.made] if self.made.is_file() else self.made.rglob("*")
+        return sum(path.stat().st_size for path in files if path.is_file() and path.name != "result.json")
 
     @property
     def seconds(self) -> float:
@@ -56,11 +56,12 @@ def tell(console: Console, finished: Sequence[Finished], checks: Sequence[Checke
         mark = ("✓ ", "green") if check.difference is None else ("✗ ", "bold red")
         console.print(Text.assemble(mark, (check.name, "bold"), " ", check.difference or check.found))
     console.print()
+    console.print("Where the artefacts were, and what fetched them while this cloud was up:", style=DIM)
     for one in finished:
         if one.url is not None:
-            console.print(Text.assemble((one.name, "bold"), (f"  fetched into {one.directory} from", DIM)))
             console.print(f"  {one.url}", soft_wrap=True)
-            console.print(Text(f"  by: longshore result {one.job.job_id} --download DIR", style=DIM), soft_wrap=True)
+            fetch = f"longshore result {one.job.job_id} --download {one.made}"
+            console.print(f"    {fetch}", style=DIM, soft_wrap=True)
 
 
 def document(finished: Sequence[Finished], checks: Sequence[Checked]) -> dict[str, JsonValue]:
@@ -73,7 +74,7 @@ def document(finished: Sequence[Finished], checks: Sequence[Checked]) -> dict[st
             "size_bytes": one.size_bytes,
             "seconds": one.seconds,
             "url": one.url,
-            "directory": str(one.directory),
+            "made": str(one.made),
         }
         for one in finished
     ]
@@ -90,12 +91,12 @@ def _results(finished: Sequence[Finished]) -> Table:
     table.add_column("STATUS")
     for title in ("ROWS", "SIZE", "SECONDS"):
         table.add_column(title, justify="right")
-    table.add_column("FILES")
+    table.add_column("MADE", overflow="fold")
     for one in finished:
         rows = f"{one.result.records_processed:,}" if one.result else ""
-        files = str(one.directory) if one.url else ""
-        row_size = size(one.size_bytes) if one.url else ""
-        table.add_row(one.name, status_text(one.job.status), rows, row_size, f"{one.seconds:.1f}", files)
+        table.add_row(
+            one.name, status_text(one.job.status), rows, size(one.size_bytes), f"{one.seconds:.1f}", str(one.made)
+        )
         error = view_of(one.job, bucket="").error
         if error is not None:
             table.add_row("", error_text(error))

@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from infra.cli.options import Command, options
+from infra.cli.options import Command, options_of_a_new_cloud
 
 
 @click.command("demo", cls=Command)
@@ -22,4 +22,4 @@ def command() -> int:
     """
     from infra.demo.run import demonstrate
 
-    return asyncio.run(demonstrate(options()))
+    return asyncio.run(demonstrate(options_of_a_new_cloud()))

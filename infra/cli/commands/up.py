@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from infra.cli.options import Command, Options, options
+from infra.cli.options import Command, Options, options_of_a_new_cloud
 
 if TYPE_CHECKING:
     from infra.local.cloud import LocalCloud
@@ -39,7 +39,7 @@ def command(port: int, template: Path | None) -> None:
       longshore up --port 0
       longshore up --endpoint localstack
     """
-    asyncio.run(_up(options(), port, template))
+    asyncio.run(_up(options_of_a_new_cloud(), port, template))
 
 
 async def _up(where: Options, port: int, template: Path | None) -> None:

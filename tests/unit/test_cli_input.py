@@ -1,0 +1,279 @@
+"""What is typed at `longshore`: understood where it can be, refused with the field and what was meant where not."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from infra.cli.app import run
+from infra.cli.artifacts import Stored, stored_in
+from infra.cli.connect import settings_of
+from infra.cli.fields import absolute, assigned, checked, paths_of, payload_model
+from infra.cli.options import Options
+from infra.cli.render import duration, size
+from infra.cli.secrets import hide_password
+from shared.errors import InvalidInput
+from shared.payloads import TYPES
+from shared.payloads.extract import ExtractPayload
+
+
+def read(job_type: str, *assignments: str) -> dict[str, object]:
+    model = payload_model(job_type)
+    return checked(model, assigned(model, {"type": job_type}, assignments)).model_dump()
+
+
+def problems(job_type: str, *assignments: str) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as refusal:
+        read(job_type, *assignments)
+    return {problem.field: problem.expected for problem in refusal.value.problems}
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_model_says_what_a_value_means() -> None:
+    payload = read(
+        "extract", "database=secret://shop", "tables=orders,order lines", "outputFormat=parquet",
+        "options.batch_size=500", "options.include_schema=true", "metadata.run=7", "metadata.nightly:=true",
+    )  # fmt: skip
+    assert payload["tables"] == ("orders", "order lines")
+    assert payload["output_format"] == "parquet"
+    assert payload["options"] == {"batch_size": 500, "include_schema": True, "compression": "none"}
+    assert payload["metadata"] == {"run": "7", "nightly": True}
+
+
+@pytest.mark.parametrize(
+    ("value", "meant"),
+    [("gzip", "gzip"), ("true", True), ("false", False)],
+)
+def test_a_field_of_several_kinds_takes_the_one_that_fits(value: str, meant: object) -> None:
+    options = read("backup", "database=secret://x", f"options.compress={value}")["options"]
+    assert isinstance(options, dict)
+    assert options["compress"] == meant
+
+
+def test_free_parameters_are_texts_unless_they_are_given_as_json() -> None:
+    payload = read("generic", "operation=echo", "parameters.a=1.10", "parameters.b:=1.5", 'parameters.c.d:=["x"]')
+    assert payload["parameters"] == {"a": "1.10", "b": 1.5, "c": {"d": ["x"]}}
+
+
+def test_a_field_with_a_name_of_its_own_is_known_by_it() -> None:
+    options = read("restore", "database=secret://x", "backup_url=s3://b/k", "options.validate=false")["options"]
+    assert isinstance(options, dict)
+    assert options["verify"] is False
+    assert "options.validate" in paths_of(TYPES["restore"])
+
+
+def test_a_value_may_hold_anything() -> None:
+    query = "select a = 'b:=c'\nfrom t where x >= 1"
+    assert read("extract", "database=secret://x", f"query={query}")["query"] == query
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_every_wrong_field_is_named_with_what_was_expected() -> None:
+    found = problems(
+        "extract", "database=nowhere://x", "tables=orders", "output_format=xls", "options.compresion=gzip",
+        "options.batch_size=many", "tabels=x",
+    )  # fmt: skip
+    assert found == {
+        "database": "a path, sqlite:///PATH, postgresql://user@host/name, secret://NAME or env://NAME",
+        "output_format": "Input should be 'json', 'jsonl', 'csv', 'sql' or 'parquet'",
+        "options.compresion": "there is no such field; did you mean options.compression?",
+        "options.batch_size": "Input should be a valid integer",
+        "tabels": "there is no such field; did you mean tables?",
+    }
+
+
+def test_an_unknown_type_is_answered_with_the_nearest() -> None:
+    with pytest.raises(InvalidInput, match="did you mean extract"):
+        payload_model("exract")
+
+
+@pytest.mark.parametrize("text", ["orders", "=x", "a b=c", "1=2", ""])
+def test_what_is_no_assignment_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInput, match="FIELD=VALUE"):
+        assigned(ExtractPayload, {}, [text])
+
+
+@pytest.mark.parametrize(("text", "told"), [("a:={", "JSON"), ("a:=NaN", "JSON"), ("tables.x=1 tables=2", "no fields")])
+def test_bad_json_and_fields_of_no_object_are_refused(text: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        assigned(ExtractPayload, {"tables": ["x"]}, text.split(" "))
+
+
+# --- databases --------------------------------------------------------------------------------------------------------
+
+
+def test_a_path_is_made_absolute_since_a_worker_is_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    for written in ("shop.db", "./shop.db", "sqlite:///shop.db", f"sqlite:///{tmp_path}/shop.db"):
+        assert absolute({"database": written}) == {"database": f"sqlite:///{tmp_path}/shop.db"}
+    for other in ("secret://shop", "postgresql://u@h/d"):
+        assert absolute({"database": other}) == {"database": other}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ada:s3cret@db.example.org:5432/shop",
+        "postgresql://ada:s3cret@h@db.example.org/shop",
+        "postgresql://ada:s3/cret@db.example.org/shop",
+        "postgresql://:s3cret@db.example.org/shop",
+        "postgresql://db.example.org/shop?user=ada&password=s3cret",
+        "postgres://ada@db.example.org/shop?sslpassword=s3cret&sslmode=require",
+        "POSTGRESQL://ada:s3cret@db.example.org/shop",
+    ],
+)
+def test_a_password_becomes_a_secret_before_anything_is_made_of_it(url: str) -> None:
+    payload, secrets = hide_password({"database": url, "tables": ["orders"]})
+    ((name, kept),) = secrets.items()
+    assert payload == {"database": f"secret://{name}", "tables": ["orders"]}
+    assert kept == url
+    changed, _ = hide_password({"database": url.replace("cret", "cret2")})
+    assert changed["database"] == payload["database"], "a new password replaces the old one"
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://ada@h/shop", "postgresql://h:5432/shop", "postgresql://[::1]:5432/d", "secret://x", "/a:b@c"]
+)
+def test_what_holds_no_password_is_left_alone(url: str) -> None:
+    assert hide_password({"database": url}) == ({"database": url}, {})
+
+
+# --- where ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "url", "needs_credentials"),
+    [
+        ("local", "http://127.0.0.1:4599", False),
+        ("http://localhost:9000/", "http://localhost:9000", False),
+        ("aws", None, True),
+        ("https://sqs.example.org", "https://sqs.example.org", True),
+    ],
+)
+def test_only_an_endpoint_on_this_machine_is_given_made_up_credentials(
+    endpoint: str, url: str | None, needs_credentials: bool
+) -> None:
+    settings = settings_of(Options(endpoint=endpoint))
+    assert settings.endpoint_url == url
+    assert (settings.credentials is None) == needs_credentials
+
+
+def test_localstack_is_looked_for_where_its_own_variables_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCALSTACK_HOST", "stack.example.org:4510")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    assert settings_of(Options(endpoint="localstack")).endpoint_url == "http://stack.example.org:4510"
+
+
+# --- the program ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ("sumbit", "did you mean submit?"),
+        ("submit", "Missing argument 'TYPE'"),
+        ("submit exract database=x", "did you mean extract?"),
+        ("submit extract database=x", "give either tables or query"),
+        ("submit extract database=x tables=a --delay soon", "90s, 10m, 2h"),
+        ("submit extract --payload {", "--payload: JSON was expected"),
+        ("submit extract --payload []", "--payload: a JSON object was expected"),
+        ("submit extract --payload @/nowhere.json", "/nowhere.json: No such file"),
+        ('submit extract --payload {"type":"backup"}', "type: the payload says 'backup'"),
+        ("types nothing", "there is no job type 'nothing'"),
+        ("list --status done", "'done' is not one of"),
+        ("--endpoint nowhere list", "--endpoint: local, localstack, aws or a URL, not 'nowhere'"),
+        ("worker --types extract:0", "--types: TYPE or TYPE:CONCURRENCY"),
+        ("worker --types nothing", "there is no job type 'nothing'"),
+        ("once", "JOB_TYPE: the job's type is expected"),
+    ],
+)
+def test_bad_input_is_exit_code_2_and_a_sentence(arguments: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments.split(" ")) == 2
+    captured = capsys.readouterr()
+    assert told in captured.err
+    assert captured.err.startswith("longshore: ")
+    assert captured.out == ""
+
+
+def test_an_endpoint_that_nobody_answers_at_is_exit_code_4_and_how_to_start_it(
+    capsys: pytest.CaptureFixture[str], unused_port: int
+) -> None:
+    assert run(["--endpoint", f"http://127.0.0.1:{unused_port}", "list"]) == 4
+    assert f"nothing answers at http://127.0.0.1:{unused_port}" in capsys.readouterr().err
+
+
+@pytest.fixture
+def unused_port() -> int:
+    import socket
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
+def test_with_json_an_error_is_a_document_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["submit", "extract", "database=x", "tables=a", "output_format=xls", "--json"]) == 2
+    error = json.loads(capsys.readouterr().err)["error"]
+    assert error["code"] == "invalid_payload"
+    assert error["problems"][0]["field"] == "output_format"
+
+
+def test_every_type_has_its_fields_an_example_that_is_valid_and_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in TYPES:
+        assert run(["types", name]) == 0
+        shown = capsys.readouterr().out
+        for path in paths_of(TYPES[name]):
+            assert path == "type" or f"\n{path} " in shown or shown.startswith(f"{path} ")
+        assert f"  longshore submit {name} " in shown
+        assert run(["types", name, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)["properties"]["type"]["const"] == name
+
+
+def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--help"]) == 0
+    names = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out.partition("\nStart:\n")[2], re.MULTILINE)
+    assert len(names) == 12
+    for name in names:
+        assert run([name, *(["set"] if name == "secret" else []), "--help"]) == 0
+        shown = capsys.readouterr().out
+        assert "Examples:" in shown
+        assert f"longshore {name}" in shown
+
+
+def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    for shell in ("bash", "zsh", "fish"):
+        assert run(["completion", shell]) == 0
+        assert "_LONGSHORE_COMPLETE" in capsys.readouterr().out
+
+
+# --- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_sizes_and_durations_are_in_words() -> None:
+    assert [size(n) for n in (0, 999, 1_000, 9_949, 12_300_000)] == [
+        "0 bytes",
+        "999 bytes",
+        "1.0 KB",
+        "9.9 KB",
+        "12 MB",
+    ]
+    assert [duration(s) for s in (0.04, 9.94, 59.4, 61, 7_500, 90_000)] == [
+        "0.0 s", "9.9 s", "59 s", "1 min 1 s", "2 h 5 min", "1 d 1 h",
+    ]  # fmt: skip
+
+
+def test_every_file_that_a_result_names_is_found_wherever_it_is() -> None:
+    prefix = "s3://b/artifacts/t/job_1/1-abc/"
+    file = {"url": f"{prefix}data/a.csv", "size_bytes": 3, "sha256": "ff"}
+    document = {"artifact": {"url": f"{prefix}m.json"}, "data": {"files": [file, {"url": "https://x/y"}]}}
+    found = list(stored_in(document, "b"))  # type: ignore[arg-type]  # JSON all the same
+    assert found == [
+        Stored("artifacts/t/job_1/1-abc/m.json"),
+        Stored("artifacts/t/job_1/1-abc/data/a.csv", 3, "ff"),
+    ]
+    assert [one.name for one in found] == ["m.json", "data/a.csv"]
