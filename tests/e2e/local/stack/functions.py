@@ -14,6 +14,8 @@ calls = 0
 
 def on_queue(event: dict[str, Any], context: Any) -> dict[str, Any]:
     global calls  # noqa: PLW0603  # shows that a container keeps its modules between events
+    if not event["Records"]:  # only to start a container
+        return {"batchItemFailures": []}
     calls += 1
     _say(event=event, calls=calls, left_ms=context.get_remaining_time_in_millis(), kind=os.environ["KIND"])
     failed = []
