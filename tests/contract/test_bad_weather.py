@@ -147,6 +147,24 @@ def test_a_move_is_one_request_made_or_refused_and_a_look_is_one(aws_world: Worl
     assert sky.seen == ["UpdateItem", "UpdateItem", "GetItem"]
 
 
+def test_what_somebody_may_decide_by_is_read_consistently(aws_world: World, under: Under) -> None:
+    asked: list[dict[str, object]] = []
+
+    async def noted(request: Request) -> Answer:
+        asked.append(json.loads(request.body))
+        return await fine(request)
+
+    ports, _ = under(noted)
+
+    async def story() -> None:
+        await ports.jobs.get("tenant", "job_1")
+        await ports.side.get("job", "payload")
+        await ports.side.query("job", limit=1)
+
+    aws_world.run(story())
+    assert [request.get("ConsistentRead") for request in asked] == [True, True, True]
+
+
 def test_keys_that_a_busy_table_left_unread_are_asked_for_again(aws_world: World, under: Under) -> None:
     async def half(request: Request) -> Answer:
         asked = json.loads(request.body)["RequestItems"]
@@ -334,9 +352,16 @@ def test_a_long_upload_stops_soon_after_a_part_has_failed(aws_world: World, unde
 # --- clients ----------------------------------------------------------------------------------------------------------
 
 
+class SlowToOpen(InProcessSession):
+    async def __aenter__(self) -> "SlowToOpen":
+        await asyncio.sleep(0)
+        return self
+
+
 def test_two_that_ask_for_a_client_at_once_get_the_same_one(aws_world: World) -> None:
     async def story() -> None:
-        clients = Clients(endpoint_url="http://127.0.0.1:1")
+        sky = cast("Endpoint", Sky(Endpoint(), fine))
+        clients = Clients(endpoint_url="http://127.0.0.1:1", http_session_cls=partial(SlowToOpen, sky))
         first, second = await asyncio.gather(clients.get("sts"), clients.get("sts"))
         assert first is second
         await clients.close()

@@ -62,6 +62,21 @@ def test_a_poll_wakes_at_the_moment_a_message_becomes_visible() -> None:
     run_virtual(main)
 
 
+def test_a_receipt_counts_for_nothing_once_the_message_was_handed_out_again() -> None:
+    async def main(now: Clock) -> None:
+        queues = MemoryQueues(now, visibility_s=10)
+        await queues.send([Outgoing("generic", "body")])
+        (first,) = await queues.receive("generic", max_messages=1, wait_s=0)
+        (second,) = await queues.receive("generic", max_messages=1, wait_s=20)
+        await queues.hide("generic", first.receipt, seconds=0)
+        await queues.delete("generic", [first.receipt])
+        assert await queues.receive("generic", max_messages=1, wait_s=5) == []
+        await queues.delete("generic", [second.receipt])
+        assert queues.held == {"generic": []}
+
+    run_virtual(main)
+
+
 def test_the_same_seed_gives_the_same_chances_and_another_one_others() -> None:
     def chances(seed: int) -> list[object]:
         ports = memory_ports(lambda: 0, seed)
