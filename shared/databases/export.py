@@ -102,10 +102,12 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
 
 
 def _telling(rows: Iterator[Row], tell: Tell) -> Iterator[Row]:
+    number = 0
     for number, row in enumerate(rows, 1):
         yield row
         if number % TELL_ROWS == 0:
             tell(TELL_ROWS)
+    tell(number % TELL_ROWS)
 
 
 def _csv_head(table: Table) -> bytes:
