@@ -168,8 +168,11 @@ def result_details(response: Response) -> Table:
     table.add_row("job", f"{response.data.job_id}  {response.data.type}")
     table.add_row("success", Text("yes", style="green") if response.success else Text("no", style="bold red"))
     result = response.data.result
-    for name, value in result.items() if isinstance(result, dict) else ():
-        table.add_row(name.replace("_", " "), _shown(name, value))
+    told = dict(result) if isinstance(result, dict) else {}
+    more = told.pop("data", None)
+    for name, value in (told | (more if isinstance(more, dict) else {})).items():
+        if value not in ([], {}, None):
+            table.add_row(name.replace("_", " "), _shown(name, value))
     if response.error is not None:
         table.add_row("error", error_text(response.error))
     errors = response.data.details.get("errors")
@@ -180,10 +183,12 @@ def result_details(response: Response) -> Table:
 
 def _shown(name: str, value: JsonValue) -> str:
     match name, value:
-        case "artifact", {"url": str(url), "size_bytes": int(size_bytes)}:
-            return f"{url}  ({size(size_bytes)})"
+        case _, {"url": str(url), "size_bytes": int(size_bytes), **more}:
+            return "  ".join([url, size(size_bytes), *(f"{more['records']:,} rows" if "records" in more else "",)])
         case "duration", float(seconds):
             return duration(seconds)
+        case _, [{"url": str()}, *_]:
+            return "\n".join(_shown("", file) for file in value)
         case _, int():
             return f"{value:,}"
         case _, str(text):

@@ -9,9 +9,10 @@ from typing import Final, Protocol, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
+from rich.text import Text
 
 from infra.cli.options import Options
-from infra.cli.render import STYLES, counted, error_text, print_json, stderr, took
+from infra.cli.render import STYLES, counted, duration, error_text, print_json, stderr, took
 from shared.job import Job
 from shared.ports import Ports
 from shared.runtime.service import Service
@@ -87,13 +88,17 @@ class Bars(Viewer):
 
     def __init__(self, console: Console) -> None:
         self._names: dict[str, TaskID] = {}
+        self._failures: dict[str, Text] = {}
         self._progress = Progress(
             TextColumn("{task.fields[name]}", markup=False, table_column=Column(no_wrap=True)),
             TextColumn("{task.fields[status]}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[share]}", justify="right", table_column=Column(no_wrap=True)),
-            TextColumn("{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis")),
+            TextColumn(
+                "{task.fields[words]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
             console=console,
+            expand=console.is_terminal,
             refresh_per_second=8,
         )
 
@@ -102,7 +107,10 @@ class Bars(Viewer):
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Bars have little room: why a job failed is told whole below them."""
         self._progress.stop()
+        for job_id, words in self._failures.items():
+            self._progress.console.print(Text.assemble(job_id, "  ", words))
 
     def call(self, job: Job, name: str) -> None:
         """Give a job's bar a name of its own."""
@@ -113,6 +121,8 @@ class Bars(Viewer):
             self.call(job, f"{job.type} …{job.job_id[-6:]}")
         view = view_of(job, bucket="")
         progress = view.progress
+        if view.error is not None and job.status.is_terminal:
+            self._failures[job.job_id] = error_text(view.error)
         over = job.status.is_terminal
         share = 100.0 if job.status in GOOD else progress.percent if progress else None
         self._progress.update(
@@ -129,12 +139,24 @@ class Bars(Viewer):
 
 
 def _words(view: JobView, job: Job, now: int) -> str:
-    if view.error is not None:
-        return error_text(view.error).plain
-    parts = [counted(view.progress), _rate(view, job), took(job, now)]
-    if view.progress is not None and not job.status.is_terminal:
-        parts.append(view.progress.message)
+    """Why it failed, or when it is due, or how it gets on."""
+    if view.error is not None and job.status is not Status.RUNNING:
+        parts = [error_text(view.error).plain, _due(job, now)]
+    elif view.progress is None or job.status is Status.QUEUED:
+        parts = [_attempt(job), _due(job, now) or took(job, now)]
+    else:
+        saying = "" if job.status.is_terminal else view.progress.message
+        parts = [_attempt(job), counted(view.progress), _rate(view, job), took(job, now), saying]
     return "  ".join(part for part in parts if part)
+
+
+def _due(job: Job, now: int) -> str:
+    soon = job.status is not Status.QUEUED or job.due_at <= now
+    return "" if soon else f"due in {duration((job.due_at - now) / 1000)}"
+
+
+def _attempt(job: Job) -> str:
+    return f"attempt {job.attempts + 1} of {job.attempts_max}" if job.attempts and not job.status.is_terminal else ""
 
 
 def _rate(view: JobView, job: Job) -> str:

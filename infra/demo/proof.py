@@ -94,11 +94,11 @@ def _chunks(connection: sqlite3.Connection, table: str, columns: list[str], key:
 def _difference(table: str, columns: list[str], before: int, was: list[Row], became: list[Row]) -> str:
     for number, (old, new) in enumerate(zip_longest(was, became), start=before + 1):
         if old is None or new is None:
-            return f"{table}, row {number}: is {'missing' if new is None else 'too many'}"
+            return f"{table}, row {number:,}: is {'missing' if new is None else 'too many'}"
         for place, column in enumerate(columns):
             cell = slice(2 * place, 2 * place + 2)
             if old[cell] != new[cell]:
-                return f"{table}, row {number}, column {column}: {_shown(*old[cell])} became {_shown(*new[cell])}"
+                return f"{table}, row {number:,}, column {column}: {_shown(*old[cell])} became {_shown(*new[cell])}"
     raise AssertionError("chunks differ, their rows do not")
 
 

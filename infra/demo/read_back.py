@@ -39,7 +39,7 @@ def prove_extracted(database: Path, table: str, rows: Iterable[Row]) -> TablePro
         count = 0
         for count, (was, became) in enumerate(zip_longest(cursor, read), 1):
             if was is None or became is None or not all(map(_same, was, became)):
-                raise Unequal(f"{table}, row {count}: {was} became {became}")
+                raise Unequal(f"{table}, row {count:,}: {was} became {became}")
     return TableProof(table, count, len(names))
 
 

@@ -52,7 +52,7 @@ async def demonstrate(where: Options, home: Path = HOME / "demo", *, scale: floa
         console.print(f"A local cloud, from template.yaml: {cloud.endpoint_url}\n")
         here = replace(where, endpoint=cloud.endpoint_url)
         finished = await _beside(cloud.serve(), _Play(here, home, console).perform(shop))
-    checks = _checks(home, shop) if all(one.job.status is Status.SUCCESS for one in finished) else []
+    checks = prove(home) if all(one.job.status is Status.SUCCESS for one in finished) else []
     proved = bool(checks) and all(check.difference is None for check in checks)
     tell(console, finished, checks)
     console.print(_last_words(proved=proved, seconds=time.monotonic() - began_s, log=home / "cloud.log"))
@@ -116,8 +116,9 @@ class _Play:
         return Finished(name, job, ProcessResult.model_validate(response.data.result), directory)
 
 
-def _checks(home: Path, shop: Path) -> list[Checked]:
-    orders, lines = home / "out" / "orders" / "orders.parquet", home / "out" / "order_lines" / "order_lines.csv.gz"
+def prove(home: Path) -> list[Checked]:
+    """Hold what was fetched and restored against the shop, cell by cell."""
+    shop, out = home / "shop.db", home / "out"
 
     def everything() -> str:
         proofs = prove_equal(shop, home / "restored.db")
@@ -129,8 +130,8 @@ def _checks(home: Path, shop: Path) -> list[Checked]:
         return f"read back: all {prove_extracted(shop, table, rows).rows:,} rows are as in the shop"
 
     return [
-        _check("orders.parquet", lambda: extracted("orders", orders)),
-        _check("order_lines.csv.gz", lambda: extracted("order_lines", lines)),
+        _check("orders.parquet", lambda: extracted("orders", out / "orders" / "orders.parquet")),
+        _check("order_lines.csv.gz", lambda: extracted("order_lines", out / "order_lines" / "order_lines.csv.gz")),
         _check("restored.db", everything),
     ]
 

@@ -52,11 +52,14 @@ def tell(console: Console, finished: Sequence[Finished], checks: Sequence[Checke
     console.print()
     console.print(_results(finished))
     console.print()
+    for one in finished:
+        error = view_of(one.job, bucket="").error
+        if error is not None:
+            console.print(Text.assemble(("✗ ", "bold red"), (one.name, "bold"), " ", error_text(error)))
     for check in checks:
         mark = ("✓ ", "green") if check.difference is None else ("✗ ", "bold red")
         console.print(Text.assemble(mark, (check.name, "bold"), " ", check.difference or check.found))
-    console.print()
-    console.print("Where the artefacts were, and what fetched them while this cloud was up:", style=DIM)
+    console.print("\nWhere the artefacts were, and what fetched them while this cloud was up:", style=DIM)
     for one in finished:
         if one.url is not None:
             console.print(f"  {one.url}", soft_wrap=True)
@@ -97,7 +100,4 @@ def _results(finished: Sequence[Finished]) -> Table:
         table.add_row(
             one.name, status_text(one.job.status), rows, size(one.size_bytes), f"{one.seconds:.1f}", str(one.made)
         )
-        error = view_of(one.job, bucket="").error
-        if error is not None:
-            table.add_row("", error_text(error))
     return table

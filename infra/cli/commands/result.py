@@ -50,18 +50,18 @@ async def _result(where: Options, job_id: str, directory: Path | None) -> int:
 
 
 async def _download(response: "Response", objects: "Objects", directory: Path, *, quiet: bool) -> list[Path]:
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
     from infra.cli.artifacts import download
-    from infra.cli.render import stderr
+    from infra.cli.render import size, stderr
 
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[arrived]}"))
     bars: dict[str, TaskID] = {}
     with Progress(*columns, console=stderr(), disable=quiet) as progress:
 
         def report(name: str, arrived_bytes: int, size_bytes: int | None) -> None:
             if name not in bars:
-                bars[name] = progress.add_task(name)
-            progress.update(bars[name], completed=arrived_bytes, total=size_bytes)
+                bars[name] = progress.add_task(name, arrived="")
+            progress.update(bars[name], completed=arrived_bytes, total=size_bytes, arrived=size(arrived_bytes))
 
         return await download(response, objects, directory, report)

@@ -63,9 +63,9 @@ def command(
     Examples:
       longshore submit generic operation=count parameters.to:=20 --watch
       longshore submit backup database=shop.db --watch
-      longshore submit extract database=shop.db tables=orders output_format=parquet
-      longshore submit extract database=secret://shop query='select * from orders' options.compression=gzip
-      longshore submit restore --payload @restore.json --delay 2h --key nightly-2026-01-31
+      longshore submit extract database=shop.db tables=orders output_format=csv
+      longshore submit extract database=secret://shop query='select * from t'
+      longshore submit restore --payload @restore.json --key nightly --delay 2h
 
     A database is the path of an SQLite file, postgresql://user@host/name, secret://NAME (see `longshore secret`) or
     env://NAME. The job's id is printed; with --watch, the exit code is 1 if the job fails.

@@ -1,0 +1,78 @@
+"""The program as people run it, against a real local cloud in a process of its own; pipes instead of a terminal.
+
+Commands are called in this process, since starting Python for each would be most of the tests' time.
+"""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from infra.cli.app import run
+
+PROGRAM = str(Path(sys.executable).parent / "longshore")
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[Any]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+@dataclass(frozen=True)
+class Longshore:
+    """`longshore(*arguments)` against a running local cloud, from a directory of its own."""
+
+    endpoint: str
+    directory: Path
+
+    def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Answer:
+        out, err = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, chdir(self.directory), redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(os, "environ", self.environment | environment)
+            patch.setattr(sys, "stdin", io.StringIO(stdin))
+            code = run(arguments)
+        structlog.reset_defaults()  # `once` logs to a stderr that ends here
+        return Answer(code, out.getvalue(), err.getvalue())
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of a person without AWS credentials, whose AWS_PROFILE names nothing."""
+        plain = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "LONGSHORE_"))}
+        return plain | {"LONGSHORE_ENDPOINT": self.endpoint, "AWS_PROFILE": "none-such"}
+
+
+@contextmanager
+def up(directory: Path, *arguments: str) -> Iterator[Longshore]:
+    """`longshore up`, ended by Ctrl-C; it must end well, and take everything with it."""
+    with subprocess.Popen(
+        [PROGRAM, "up", "--port", "0", "--json", *arguments], stdout=subprocess.PIPE, text=True, cwd=directory,
+        env=os.environ | {"AWS_PROFILE": "none-such"}, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            yield Longshore(json.loads(process.stdout.readline())["endpoint"], directory)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 0
+            assert process.stdout.read() == ""
+        finally:
+            process.kill()
