@@ -7,6 +7,7 @@ names no attribute beyond those (a test holds it), these cases stand for the pro
 """
 
 import itertools
+import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import prod
@@ -17,7 +18,7 @@ from shared.job import Job
 from shared.moves import CLOCK_SKEW_MS, Appended, Move, Plus
 from shared.status import RULES, TARGET, Event, Facts, Status, tests_of
 
-TENANT: Final = "exhaustive"
+TENANT: Final = f"exhaustive-{secrets.token_hex(4)}"
 NOW: Final = 1_767_225_600_000
 DUE: Final = NOW + CLOCK_SKEW_MS
 

@@ -18,7 +18,7 @@ from shared.job import Job, attributes
 from shared.memory.jobs import MemoryJobs
 from shared.ports import Applied, Refused
 from shared.status import COMPARE, Event, Status, permitted
-from tests.contract.cases import Case, all_cases, attributes_read, combinations
+from tests.contract.cases import TENANT, Case, all_cases, attributes_read, combinations
 from tests.contract.conftest import STACK, World
 
 CASES = all_cases()
@@ -130,7 +130,8 @@ async def _stored(clients: Clients) -> dict[str, Job]:
     start: dict[str, Any] = {}
     while True:
         answer = await clients.call("dynamodb", "scan", TableName=JOBS_TABLE, ConsistentRead=True, **start)
-        rows |= {item["pk"]["S"]: job_of(item) for item in answer["Items"]}
+        jobs = (job_of(item) for item in answer["Items"])
+        rows |= {job.key: job for job in jobs if job.tenant_id == TENANT}
         if "LastEvaluatedKey" not in answer:
             return rows
         start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from shared.job import HISTORY_MAX, LIST_SHARDS, Job, attributes, read_history_entry
 from shared.moves import (
@@ -131,6 +131,10 @@ class Life(RuleBasedStateMachine):
         self.tokens = 0
         self.row = applied(submit(new_job()), None)
         self.leases: list[Job] = []
+
+    @initialize(attempts=st.integers(1, 3))
+    def begins(self, attempts: int) -> None:
+        self.row = replace(self.row, attempts_left=attempts)
 
     def write(self, move: Move) -> bool:
         """The one conditional write; checks what no write may ever do."""
