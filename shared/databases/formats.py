@@ -33,58 +33,41 @@ Decode = Callable[[str], object]
 _CSV_VALUE: Final = r'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
 _CSV_RECORD: Final = re.compile(r'(?:"[^"]*+"|[^"\n]++)*+\n|.+', re.DOTALL)
 _SQL_VALUE: Final = r"(X?'[^']*+(?:''[^']*+)*+'|[^',()\s;]++)"
-_SQL_RECORD: Final = re.compile(r"(?:'[^']*+'|[^'\n]++)*+\n|.+", re.DOTALL)
-_NAME: Final = r'"((?:[^"]|"")+)"'
-_SQL_HEAD: Final = re.compile(rf"INSERT INTO (?:{_NAME}\.)?{_NAME} \((.*?)\) VALUES \(")
+_NAME: Final = r'"(?:[^"]|"")+"'
+_SQL_HEAD: Final = re.compile(rf"INSERT INTO (?:{_NAME}\.)?{_NAME} \(({_NAME}(?:, {_NAME})*)\) VALUES \(")
 
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """`columns` as the file names them; `blocks` of whole rows without a header; `read` makes rows of a block."""
+    """`columns` as the file names them. Take either the `rows`, or the `blocks` of text that they are read from."""
 
     columns: list[str]
     blocks: Iterator[str]
-    read: Callable[[str], Block]
+    rows: Iterator[Block]
 
 
-def open_text(form: Form, pieces: Iterator[bytes], name: str, *, typed: bool, floats: bool) -> TextFile:
-    """`pieces` of the file, uncompressed. `floats`: JSON's fractions as float, else as the text they are (exact).
+def open_text(form: Form, pieces: Iterator[bytes], name: str, *, typed: bool, numbers: bool) -> TextFile:
+    """`pieces` of the file, uncompressed. `numbers`: JSON's as int and float; otherwise as the text they are, exactly.
 
     Raises Permanent("corrupt_artifact") where the file is not of this form at all.
     """
-    blocks = _blocks(_texts(pieces, name), _QUOTE[form], name)
-    first = next(blocks, "")
+    texts = _texts(pieces, name)
     match form:
         case "csv":
-            head = _CSV_RECORD.match(first)
-            columns = next(csv.reader(io.StringIO(head[0])), []) if head else []
-            if not all(columns) or not head:
-                raise _corrupt(name, "it does not begin with a CSV header")
-            read = partial(_matched, _csv_row(len(columns)), _CSV_RECORD, _csv_typed if typed else _csv_texts)
-            return TextFile(columns, chain([first[head.end() :]], blocks), read)
-        case "sql":
-            found = _SQL_HEAD.match(first)
-            if first and not found:
-                raise _corrupt(name, "it does not begin with an INSERT as we write it")
-            columns = [part.replace('""', '"') for part in re.findall(_NAME, found[3])] if found else []
-            row = _sql_row(found[0] if found else "", len(columns))
-            return TextFile(columns, chain([first], blocks), partial(_matched, row, _SQL_RECORD, _sql_values))
+            return _open_csv(_blocks(texts, '"', name), name, _csv_typed if typed else _csv_texts)
         case "jsonl":
-            decode = json.JSONDecoder(parse_float=float if floats else str).decode
-            columns = _keys(first, decode)
-            return TextFile(columns, chain([first], blocks), partial(_objects, columns, decode))
+            decoder = json.JSONDecoder() if numbers else json.JSONDecoder(parse_float=str, parse_int=str)
+            return _open_jsonl(_blocks(texts, "", name), decoder.decode)
+        case "sql":
+            return _open_sql(texts, name)
 
 
-def unhexed(value: object) -> Value:
-    """A JSON value as a database takes it: {"$hex": …} is a blob, other objects and arrays are JSON texts."""
-    if isinstance(value, dict) and value.keys() == {"$hex"}:
-        return bytes.fromhex(value["$hex"])
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else cast("Value", value)
+def unhexed(value: object) -> object:
+    """{"$hex": "0aff"} → the blob; anything else as it is."""
+    return bytes.fromhex(value["$hex"]) if isinstance(value, dict) and value.keys() == {"$hex"} else value
 
 
 # --- blocks -----------------------------------------------------------------------------------------------------------
-
-_QUOTE: Final[dict[Form, str]] = {"csv": '"', "sql": "'", "jsonl": ""}
 
 
 def _texts(pieces: Iterator[bytes], name: str) -> Iterator[str]:
@@ -120,25 +103,28 @@ def _last_break(text: str, quote: str) -> int:
     return end
 
 
-# --- rows -------------------------------------------------------------------------------------------------------------
+# --- CSV --------------------------------------------------------------------------------------------------------------
 
 
-def _csv_row(columns: int) -> re.Pattern[str]:
-    return re.compile(",".join([_CSV_VALUE] * columns) + r"\r?\n|(.)", re.DOTALL)
+def _open_csv(blocks: Iterator[str], name: str, convert: Convert) -> TextFile:
+    first = next(blocks, "")
+    head = _CSV_RECORD.match(first)
+    columns = next(csv.reader(io.StringIO(head[0])), []) if head else []
+    if not all(columns) or not head:
+        raise _corrupt(name, "it does not begin with a CSV header")
+    row = re.compile(",".join([_CSV_VALUE] * len(columns)) + r"\r?\n|(.)", re.DOTALL)
+    rest = chain([first[head.end() :]], blocks)
+    return TextFile(columns, rest, map(partial(_matched, row, convert), rest))
 
 
-def _sql_row(head: str, columns: int) -> re.Pattern[str]:
-    return re.compile(re.escape(head) + ", ".join([_SQL_VALUE] * columns) + r"\);\n|(.)", re.DOTALL)
-
-
-def _matched(row: re.Pattern[str], record: re.Pattern[str], convert: Convert, block: str) -> Block:
+def _matched(row: re.Pattern[str], convert: Convert, block: str) -> Block:
     """The last group of `row` catches a character that belongs to no row."""
     found = row.findall(block)
     *columns, strays = zip(*found, strict=True) if found else [()]
     whole = None if any(strays) else _converted(convert, columns)
     if whole is not None:
         return whole
-    return [_matched_one(row, text, convert) for text in record.findall(block) if text.strip() or row.groups == 2]
+    return [_matched_one(row, text, convert) for text in _CSV_RECORD.findall(block) if text.strip() or row.groups == 2]
 
 
 def _converted(convert: Convert, columns: Iterable[Sequence[str]]) -> Block | None:
@@ -159,6 +145,16 @@ def _matched_one(row: re.Pattern[str], record: str, convert: Convert) -> Row | s
         return str(error)
 
 
+# --- JSON lines -------------------------------------------------------------------------------------------------------
+
+
+def _open_jsonl(blocks: Iterator[str], decode: Decode) -> TextFile:
+    first = next(blocks, "")
+    columns = _keys(first, decode)
+    rest = chain([first], blocks)
+    return TextFile(columns, rest, map(partial(_objects, columns, decode), rest))
+
+
 def _objects(columns: list[str], decode: Decode, block: str) -> Block:
     lines = block.split("\n")[:-1]
     whole = _all_objects(columns, decode, lines)
@@ -168,12 +164,12 @@ def _objects(columns: list[str], decode: Decode, block: str) -> Block:
 
 
 def _all_objects(columns: list[str], decode: Decode, lines: list[str]) -> Block | None:
-    """None if some line is not an object with these keys, and no others."""
+    """All lines as one JSON array. None if some line is not one object with these keys, and no others."""
     try:
-        objects = cast("list[dict[str, Value]]", list(map(decode, lines)))
+        objects = cast("list[dict[str, object]]", decode(f"[{','.join(lines)}]"))
         values = [_scalars(name, list(map(itemgetter(name), objects)), lines) for name in columns]
-        same_keys = sum(map(len, objects)) == len(columns) * len(objects)
-        return list(zip(*values, strict=True)) if same_keys else None
+        same_keys = sum(map(len, objects)) == len(columns) * len(lines)
+        return list(zip(*values, strict=True)) if same_keys and len(objects) == len(lines) else None
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -188,18 +184,22 @@ def _object(columns: list[str], decode: Decode, line: str) -> Row | str:
         return "not a JSON object"
     if unknown := found.keys() - set(columns):
         return f"unknown key {min(unknown)!r}"
-    return tuple(_scalar(name, found.get(name), line) for name in columns)
+    return tuple(_scalars(name, [found.get(name)], [line])[0] for name in columns)
 
 
-def _scalars(name: str, values: list[Value], lines: list[str]) -> list[Value]:
+def _scalars(name: str, values: list[object], lines: list[str]) -> list[Value]:
     if {dict, list}.isdisjoint(map(type, values)):
-        return values
-    return [_scalar(name, value, line) for value, line in zip(values, lines, strict=True)]
+        return cast("list[Value]", values)
+    return [
+        _nested(name, value, line) if isinstance(value, dict | list) else cast("Value", value)
+        for value, line in zip(values, lines, strict=True)
+    ]
 
 
-def _scalar(name: str, value: object, line: str) -> Value:
-    """What is nested is read again from its line, for the fractions inside are to stay numbers."""
-    return unhexed(json.loads(line)[name] if isinstance(value, dict | list) else value)
+def _nested(name: str, value: object, line: str) -> Value:
+    """A blob; or JSON text, read again from its line, for the fractions inside are to stay numbers."""
+    blob = unhexed(value)
+    return blob if isinstance(blob, bytes) else json.dumps(json.loads(line)[name], ensure_ascii=False)
 
 
 def _keys(block: str, decode: Decode) -> list[str]:
@@ -215,6 +215,39 @@ def _keys(block: str, decode: Decode) -> list[str]:
     return list(found)
 
 
+# --- INSERT statements ------------------------------------------------------------------------------------------------
+
+
+def _open_sql(texts: Iterator[str], name: str) -> TextFile:
+    first = next(filter(None, texts), "")
+    head = _SQL_HEAD.match(first)
+    if first and not head:
+        raise _corrupt(name, "it does not begin with an INSERT as we write it")
+    columns = [part[1:-1].replace('""', '"') for part in re.findall(_NAME, head[1])] if head else []
+    row = re.compile(re.escape(head[0] if head else "") + ", ".join([_SQL_VALUE] * len(columns)) + r"\);\n")
+    rest = chain([first], texts)
+    return TextFile(columns, rest, _inserts(row, rest, name))
+
+
+def _inserts(row: re.Pattern[str], texts: Iterator[str], name: str) -> Iterator[Block]:
+    """Any name may be in the statement: rows are found by trying to match the next one, not by looking for its end."""
+    held = ""
+    for text in texts:
+        held += text
+        found = []
+        end = 0
+        while match := row.match(held, end):
+            found.append(match.groups())
+            end = match.end()
+        held = held[end:]
+        whole = _converted(_sql_values, zip(*found, strict=True))
+        if whole is None or len(held) > RECORD_CHARS_MAX:
+            raise _corrupt(name, "a value or a statement is none that we write")
+        yield whole
+    if held:
+        raise _corrupt(name, "a statement is none that we write, or has no end")
+
+
 # --- values -----------------------------------------------------------------------------------------------------------
 
 
@@ -223,14 +256,12 @@ def _csv_texts(values: Sequence[str]) -> Sequence[Value]:
 
 
 def _csv_typed(values: Sequence[str]) -> Sequence[Value]:
-    return _numbers(values) or [_csv_value(value) for value in values]
+    return _numbers(values) or [
+        None if v == "" else v[1:-1].replace('""', '"') if v[0] == '"' else _csv_bare(v) for v in values
+    ]
 
 
-def _csv_value(value: str) -> Value:
-    if value == "":
-        return None
-    if value[0] == '"':
-        return value[1:-1].replace('""', '"')
+def _csv_bare(value: str) -> Value:
     return bytes.fromhex(value[2:]) if value.startswith("\\x") else _number(value)
 
 
@@ -258,14 +289,15 @@ def _number(value: str) -> int | float:
 
 
 def _numbers(values: Sequence[str]) -> list[int] | list[float] | None:
-    """All of a column at once, if it is all integers or all fractions. (2.0 may have been the integer 2.)"""
+    """All of a column at once, if it is all integers or all fractions."""
     try:
         if values and _INTEGER.fullmatch(values[0]):
             return list(map(int, values))
         fractions = list(map(float, values))
     except ValueError:
         return None
-    return None if any(map(float.is_integer, fractions)) else fractions
+    integral = (text for text, fraction in zip(values, fractions, strict=True) if fraction.is_integer())
+    return None if any(map(_INTEGER.fullmatch, integral)) else fractions
 
 
 def _corrupt(name: str, why: str) -> Permanent:

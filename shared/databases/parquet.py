@@ -154,6 +154,6 @@ def _rows(batch: RecordBatch, words: list[str]) -> list[Row]:
 
 
 def _read_column(values: list[Value], word: str) -> list[Value]:
-    return (
-        [None if value is None else unhexed(json.loads(str(value))) for value in values] if word == "json" else values
-    )
+    if word != "json":
+        return values
+    return [None if value is None else cast("Value", unhexed(json.loads(str(value)))) for value in values]

@@ -83,14 +83,14 @@ class Loader:
 
     def _text(self, table: Table, source: Source, inlet: Inlet) -> int:
         pieces = _checked(decompressed(cast("IO[bytes]", inlet), source.compression, source.name), source, inlet)
-        typed, floats = source.kind == "sqlite", self.database.kind == "sqlite"
-        file = open_text(cast("Form", source.format), pieces, source.name, typed=typed, floats=floats)
+        typed, numbers = source.kind == "sqlite", self.database.kind == "sqlite"
+        file = open_text(cast("Form", source.format), pieces, source.name, typed=typed, numbers=numbers)
         target = table.narrowed(file.columns)
         if source.format == "csv" and self.errors is None:
             loaded = self.database.copy_csv(target, self._encoded(file.blocks))
             if loaded is not None:
                 return loaded
-        return self._insert_all(target, source, map(file.read, file.blocks))
+        return self._insert_all(target, source, file.rows)
 
     def _parquet(self, table: Table, source: Source, inlet: Inlet) -> int:
         """Parquet begins to be read at its end, so it is put on disk first."""

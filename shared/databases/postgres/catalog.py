@@ -145,11 +145,12 @@ def _added(table: Table, constraint: Constraint) -> str:
 
 def _continued(table: Table, sequence: Sequence) -> Iterator[str]:
     """A sequence goes on where it stood; one that was never asked begins at its start."""
-    if not sequence.identity:
+    if sequence.owned:
         yield f"ALTER SEQUENCE {sequence.name} OWNED BY {table.identifier}.{quote(sequence.column)}"
     if sequence.last_value is not None:
-        own = f"pg_get_serial_sequence({literal(table.identifier)}, {literal(sequence.column)})"
-        yield f"SELECT setval({own}, {sequence.last_value})"
+        of_column = f"pg_get_serial_sequence({literal(table.identifier)}, {literal(sequence.column)})"
+        name = of_column if sequence.identity else literal(sequence.name)
+        yield f"SELECT setval({name}, {sequence.last_value})"
 
 
 def _enums(types: list[UserType]) -> Iterator[str]:

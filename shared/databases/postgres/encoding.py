@@ -39,7 +39,7 @@ def json_select(table: Table, *, exact: bool) -> str:
         f"{reference}{'::text' if exact and column.base not in _JSON_AS_IT_IS else ''} AS {quote(column.name)}"
         for column, reference in zip(table.columns, table.references, strict=True)
     )
-    return f"SELECT row_to_json(r)::text FROM ({table.selecting(values)}) AS r"
+    return f'SELECT row_to_json("the row".*)::text FROM ({table.selecting(values)}) AS "the row"'
 
 
 def insert_select(table: Table) -> str:
@@ -67,6 +67,8 @@ def parquet_type(column: Column, *, exact: bool) -> str:
 
 
 def _insert_value(column: Column, reference: str) -> str:
-    if column.base in _SQL_BARE:
-        return f"coalesce({reference}::text, 'NULL')"
-    return f"quote_nullable({reference}::text)"
+    """(The server's own `quote_literal` would double backslashes, in a syntax that only PostgreSQL has.)"""
+    text = f"{reference}::text"
+    quote_, two = literal("'"), literal("''")
+    as_text = f"{quote_} || replace({text}, {quote_}, {two}) || {quote_}"
+    return f"coalesce({text if column.base in _SQL_BARE else as_text}, 'NULL')"

@@ -92,7 +92,10 @@ class Index:
 @dataclass(frozen=True, slots=True)
 class Sequence:
     SQL: ClassVar[str] = """
-    SELECT u.relid::int8 AS relid, a.attname AS column, u.identity, format('%%I.%%I', n.nspname, c.relname) AS name,
+    SELECT u.relid::int8 AS relid, a.attname AS column, u.identity,
+        EXISTS (SELECT 1 FROM pg_depend p WHERE p.classid = 'pg_class'::regclass AND p.objid = u.seq
+            AND p.refclassid = 'pg_class'::regclass AND p.refobjid = u.relid AND p.deptype = 'a') AS owned,
+        format('%%I.%%I', n.nspname, c.relname) AS name,
         format('START %%s INCREMENT %%s MINVALUE %%s MAXVALUE %%s CACHE %%s %%s', s.seqstart, s.seqincrement, s.seqmin,
             s.seqmax, s.seqcache, CASE WHEN s.seqcycle THEN 'CYCLE' ELSE 'NO CYCLE' END) AS settings,
         format_type(s.seqtypid, NULL) AS type, pg_sequence_last_value(c.oid) AS last_value
@@ -108,6 +111,7 @@ class Sequence:
     relid: int
     column: str
     identity: bool
+    owned: bool
     name: str
     settings: str
     type: str
