@@ -101,7 +101,10 @@ class Message:
 
 class Queues(Protocol):
     async def send(self, messages: Sequence[Outgoing]) -> Sequence[int]:
-        """Any number, batched by ten; → the indexes of those that were not taken. WorldFault if none could be."""
+        """Any number, batched by ten; → the indexes of those that were not taken. WorldFault if none could be.
+
+        NotFound, its field the job type, if a type has no queue: nothing was sent then.
+        """
         ...
 
     async def receive(self, job_type: str, *, max_messages: int, wait_s: int) -> Sequence[Message]: ...
@@ -109,7 +112,7 @@ class Queues(Protocol):
     async def delete(self, job_type: str, receipts: Sequence[str]) -> None: ...
 
     async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
-        """Change visibility: the message comes back after `seconds` (0 to 43,200)."""
+        """Change visibility: the message comes back after `seconds` (0 to 43,200). An old receipt changes nothing."""
         ...
 
 
@@ -147,12 +150,14 @@ class Objects(Protocol):
 
     async def upload(self, key: str, *, encryption: Encryption | None = None) -> Upload: ...
 
-    async def presign(self, key: str, *, seconds: int) -> str: ...
+    async def presign(self, key: str, *, seconds: int) -> str:
+        """An address that anybody may GET for `seconds` (1 to 900: it dies with the session of the role that signs)."""
+        ...
 
 
 class Secrets(Protocol):
     async def get(self, name: str) -> str | None:
-        """The value of the secret `longshore/{name}`, which must begin with the tenant's id and a slash."""
+        """The value of the secret `{stack}/{name}`. The caller sees to it that `name` begins with the tenant's id."""
         ...
 
     async def put(self, name: str, value: str) -> None: ...

@@ -3,9 +3,10 @@
 import pytest
 
 from shared.errors import InvalidInput, NotFound
+from shared.job import rfc3339
 from shared.limits import MESSAGE_BYTES_MAX
 from shared.ports import Message, Outgoing
-from tests.contract.conftest import RECEIVES_MAX, World
+from tests.contract.conftest import RECEIVES_MAX, STACK, World
 
 
 async def receive(world: World, job_type: str, *, wait_s: int = 0, most: int = 10) -> list[Message]:
@@ -156,3 +157,24 @@ def test_a_schedule_of_the_same_name_changes_nothing(world: World) -> None:
         assert await receive(world, job_type) == []
 
     world.run(story())
+
+
+def test_a_schedule_sends_its_message_to_the_types_queue_never_too_early_and_is_gone_then(aws_world: World) -> None:
+    assert aws_world.clients is not None
+    call = aws_world.clients.call
+
+    async def story() -> None:
+        job_type, name = await aws_world.queue(), aws_world.fresh("schedule")
+        at = aws_world.ports.now() // 60_000 * 60_000 + 3_600_001
+        await aws_world.ports.schedules.wake_at(name, at, Outgoing(job_type, '{"wake": "up"}', group="tenant"))
+        made = await call("scheduler", "get_schedule", Name=name, GroupName=STACK)
+        url = (await call("sqs", "get_queue_url", QueueName=f"{STACK}-{job_type}"))["QueueUrl"]
+        queue = await call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=["QueueArn"])
+        assert made["Target"]["Arn"] == queue["Attributes"]["QueueArn"]
+        assert made["Target"]["Input"] == '{"wake": "up"}'
+        assert "SqsParameters" not in made["Target"]
+        assert made["ActionAfterCompletion"] == "DELETE"
+        assert made["FlexibleTimeWindow"] == {"Mode": "OFF"}
+        assert made["ScheduleExpression"] == f"at({rfc3339(at + 999)[:19]})"
+
+    aws_world.run(story())
