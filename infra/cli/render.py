@@ -12,7 +12,7 @@ from rich.text import Text
 
 from shared.job import Job
 from shared.payloads.results import ErrorBody, Response
-from shared.view import JobView, ProgressView, view_of
+from shared.view import JobView, MoveView, ProgressView, view_of
 
 STYLES: Final = {
     "WAITING": "yellow",
@@ -28,6 +28,9 @@ DIM: Final = "bright_black"
 
 PIPE_WIDTH: Final = 240
 
+Facts = list[tuple[str, str | Text]]
+"""Names and values; a value may have several lines."""
+
 
 def stdout() -> Console:
     """As wide as the terminal; a pipe has no edge to wrap at."""
@@ -42,6 +45,16 @@ def print_json(document: BaseModel | JsonValue, *, line: bool = False) -> None:
     """One JSON document on stdout; `line`: on one line of its own."""
     value = document.model_dump(mode="json", exclude_none=True) if isinstance(document, BaseModel) else document
     print(json.dumps(value, ensure_ascii=False, indent=None if line else 2), flush=line)
+
+
+def print_facts(facts: Facts) -> None:
+    """A line each. The terminal breaks long ones, not we: a URL can be copied whole."""
+    console, width = stdout(), max(len(name) for name, _ in facts)
+    for name, value in facts:
+        first, *more = value.split("\n") if isinstance(value, Text) else [Text(line) for line in value.split("\n")]
+        console.print(Text.assemble((f"{name:<{width}}  ", DIM), first), soft_wrap=True)
+        for line in more:
+            console.print(Text.assemble(" " * (width + 2), line), soft_wrap=True)
 
 
 def status_text(status: str) -> Text:
@@ -97,50 +110,24 @@ def job_table(jobs: Sequence[Job], now: int) -> Table:
     for job in jobs:
         view = view_of(job, bucket="")
         age = duration((now - job.created_at) / 1000).split(" ")
-        table.add_row(job.job_id, job.type, status_text(job.status), _percent(view), "".join(age[:2]))
+        table.add_row(
+            job.job_id, job.type, status_text(job.status), _percent(view) or counted(view.progress), "".join(age[:2])
+        )
     return table
 
 
-def job_details(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] = ()) -> Table:
-    """Everything about one job, a line each."""
-    table = facts()
-    table.add_row("job", view.job_id)
-    table.add_row("type", view.type)
-    table.add_row("status", status_text(view.status))
-    for name, text in _facts_of(view, job, now).items():
-        if text:
-            table.add_row(name, text)
-    for failure in failures:
-        table.add_row("attempt " + str(failure.attempt), Text(failure.trace or failure.message, style=DIM))
-    for number, move in enumerate(view.history):
-        words = Text.assemble((move.at, DIM), "  ", move.event, "  ", (f"{move.who} {move.note}".strip(), DIM))
-        table.add_row("" if number else "history", words)
-    return table
-
-
-def facts() -> Table:
-    """An empty table of name and value."""
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style=DIM, no_wrap=True)
-    table.add_column(overflow="fold")
-    return table
-
-
-def error_text(error: ErrorBody) -> Text:
-    where = f" ({error.field})" if error.field else ""
-    return Text.assemble((f"{error.code}{where}", "red"), f": {error.message}")
-
-
-def _facts_of(view: JobView, job: Job, now: int) -> dict[str, str | Text | None]:
+def job_facts(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] = ()) -> Facts:
+    """Everything about one job."""
     progress = view.progress
-    words = " ".join(part for part in (counted(progress), progress.context if progress else "") if part)
-    said = f"{words} · {progress.message}" if progress and progress.message else words
-    return {
+    saying = f"{progress.context} {progress.message}".strip() if progress else ""
+    named: dict[str, str | Text | None] = {
+        "job": view.job_id,
+        "type": view.type,
+        "status": status_text(view.status),
         "tenant": view.tenant_id,
-        "attempt": f"{view.attempts} of {view.attempts_max} failed" if view.attempts else None,
-        "progress": f"{_percent(view)}  {said}".strip(),
-        "next try": view.next_attempt_at if view.attempts else None,
-        "due": view.next_attempt_at if not view.attempts else None,
+        "attempts": f"{view.attempts} of {view.attempts_max} failed" if view.attempts else None,
+        "progress": "  ".join(part for part in (_percent(view), counted(progress), saying) if part),
+        "due": view.next_attempt_at,
         "error": error_text(view.error) if view.error else None,
         "created": view.created_at,
         "started": view.started_at,
@@ -148,13 +135,24 @@ def _facts_of(view: JobView, job: Job, now: int) -> dict[str, str | Text | None]
         "took": took(job, now),
         "result": view.result_url,
     }
+    facts = [(name, value) for name, value in named.items() if value]
+    facts += [(f"attempt {failure.attempt}", failure.trace or failure.message) for failure in failures]
+    facts += [("history" if move is view.history[0] else "", _move_text(move)) for move in view.history]
+    return facts
+
+
+def _move_text(move: MoveView) -> Text:
+    return Text.assemble((move.at, DIM), f"  {move.event:<10}  ", (f"{move.who} {move.note}".strip(), DIM))
+
+
+def error_text(error: ErrorBody) -> Text:
+    where = f" ({error.field})" if error.field else ""
+    return Text.assemble((f"{error.code}{where}", "red"), f": {error.message}")
 
 
 def _percent(view: JobView) -> str:
     done = view.progress.percent if view.progress else None
-    if done is None:
-        return counted(view.progress)
-    return f"{done:.0f}%"
+    return "" if done is None else f"{done:.0f}%"
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -162,35 +160,43 @@ def _percent(view: JobView) -> str:
 ERRORS_SHOWN_MAX: Final = 20
 
 
-def result_details(response: Response) -> Table:
+def result_facts(response: Response) -> Facts:
     """What a job came to: counts, files, errors, and whatever else its handler told."""
-    table = facts()
-    table.add_row("job", f"{response.data.job_id}  {response.data.type}")
-    table.add_row("success", Text("yes", style="green") if response.success else Text("no", style="bold red"))
-    result = response.data.result
+    data, result = response.data, response.data.result
     told = dict(result) if isinstance(result, dict) else {}
     more = told.pop("data", None)
-    for name, value in (told | (more if isinstance(more, dict) else {})).items():
-        if value not in ([], {}, None):
-            table.add_row(name.replace("_", " "), _shown(name, value))
-    if response.error is not None:
-        table.add_row("error", error_text(response.error))
-    errors = response.data.details.get("errors")
-    for error in errors[:ERRORS_SHOWN_MAX] if isinstance(errors, list) else ():
-        table.add_row("left out", json.dumps(error, ensure_ascii=False))
-    return table
+    told |= more if isinstance(more, dict) else {}
+    facts: Facts = [("job", f"{data.job_id}  {data.type}")]
+    facts.append(("success", Text("yes", style="green") if response.success else Text("no", style="bold red")))
+    facts += [
+        (name.replace("_", " "), _shown(name, value)) for name, value in told.items() if value not in ([], {}, None)
+    ]
+    facts += [("error", error_text(response.error))] if response.error else []
+    errors = data.details.get("errors")
+    left_out = errors[:ERRORS_SHOWN_MAX] if isinstance(errors, list) else []
+    facts += [("left out", json.dumps(error, ensure_ascii=False)) for error in left_out]
+    return facts
 
 
 def _shown(name: str, value: JsonValue) -> str:
     match name, value:
-        case _, {"url": str(url), "size_bytes": int(size_bytes), **more}:
-            return "  ".join([url, size(size_bytes), *(f"{more['records']:,} rows" if "records" in more else "",)])
+        case "artifact", {"url": str(url)}:
+            return url
+        case _, [{"url": str()}, *_]:
+            return "\n".join(_file(file) for file in value if isinstance(file, dict))
         case "duration", float(seconds):
             return duration(seconds)
-        case _, [{"url": str()}, *_]:
-            return "\n".join(_shown("", file) for file in value)
         case _, int():
             return f"{value:,}"
         case _, str(text):
             return text
     return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _file(file: dict[str, JsonValue]) -> str:
+    """Its name, size and rows."""
+    size_bytes, records = file.get("size_bytes"), file.get("records")
+    words = [str(file["url"]).rpartition("/")[2]]
+    words += [size(size_bytes)] if isinstance(size_bytes, int) else []
+    words += [f"{records:,} rows"] if isinstance(records, int) else []
+    return "  ".join(words)

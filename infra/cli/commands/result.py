@@ -33,7 +33,7 @@ def command(job_id: str, download: Path | None) -> int:
 
 async def _result(where: Options, job_id: str, directory: Path | None) -> int:
     from infra.cli.connect import ports_at
-    from infra.cli.render import print_json, result_details, stdout
+    from infra.cli.render import print_facts, print_json, result_facts
     from shared.runtime.service import Service
 
     async with ports_at(where) as ports:
@@ -42,7 +42,7 @@ async def _result(where: Options, job_id: str, directory: Path | None) -> int:
         if where.json:
             print_json(response)
         else:
-            stdout().print(result_details(response))
+            print_facts(result_facts(response))
         if directory is not None:
             for path in await _download(response, ports.objects, directory, quiet=where.json):
                 click.echo(str(path), err=where.json)

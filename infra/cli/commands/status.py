@@ -22,7 +22,7 @@ def command(job_id: str) -> None:
 
 async def _status(where: Options, job_id: str) -> None:
     from infra.cli.connect import ports_at
-    from infra.cli.render import job_details, print_json, stdout
+    from infra.cli.render import job_facts, print_facts, print_json
     from shared.runtime.service import Service
     from shared.view import view_of
 
@@ -34,4 +34,4 @@ async def _status(where: Options, job_id: str) -> None:
         if where.json:
             print_json(view)
         else:
-            stdout().print(job_details(view, job, ports.now(), failures))
+            print_facts(job_facts(view, job, ports.now(), failures))

@@ -58,18 +58,23 @@ def _welcome(where: Options, cloud: "LocalCloud", log: Path) -> None:
     from rich.panel import Panel
 
     from infra.cli.connect import PORT
-    from infra.cli.render import facts, print_json, stdout
+    from infra.cli.render import print_json, stdout
 
     if where.json:
         print_json({"endpoint": cloud.endpoint_url, "log": str(log)}, line=True)
         return
     if where.endpoint == "local" and cloud.endpoint_url != f"http://127.0.0.1:{PORT}":
         where = replace(where, endpoint=cloud.endpoint_url)
-    table = facts()
-    table.add_row("endpoint", cloud.endpoint_url)
-    table.add_row("log", str(log))
     console = stdout()
-    console.print(Panel(table, title="Longshore is up", title_align="left", expand=False, border_style="green"))
+    console.print(
+        Panel(
+            f"endpoint  {cloud.endpoint_url}\nlog       {log}",
+            title="Longshore is up",
+            title_align="left",
+            expand=False,
+            border_style="green",
+        )
+    )
     console.print("In another terminal:\n")
     for example in EXAMPLES:
         console.print("  " + example.format(shop=_shop(), flags=where.flags), soft_wrap=True)
