@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from shared.consequences import Later, Record, consequence, routed
 from shared.errors import LongshoreError, WorldFault
+from shared.payloads import TYPES
 from shared.ports import Outgoing, Ports
 from shared.runtime.logs import get_logger
 from shared.runtime.quarantine import quarantine
@@ -19,29 +20,43 @@ from shared.runtime.quarantine import quarantine
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """`act` as a text says why nothing can be done."""
+
     record: Record
-    act: Outgoing | Later
+    act: Outgoing | Later | str
 
 
 async def react(records: Sequence[Record], ports: Ports, *, stack: str) -> str | None:
     """Carry out what follows from `records`, in batches; → the sequence of the first that must come again, or None."""
-    failed = await _quarantine_unreadable(records, ports, stack)
     tasks = _tasks(records, ports.now())
-    messages: dict[str, list[_Task]] = {}
+    queues: dict[str, list[_Task]] = {}
     for task in tasks:
         if isinstance(task.act, Outgoing):
-            messages.setdefault(task.act.job_type, []).append(task)
+            queues.setdefault(task.act.job_type, []).append(task)
     results = await asyncio.gather(
-        *(_send(group, ports, stack) for group in messages.values()),
-        *(_schedule(task, ports, stack) for task in tasks if isinstance(task.act, Later)),
+        *(_send(group, ports, stack) for group in queues.values()),
+        *(_schedule(task, task.act, ports, stack) for task in tasks if isinstance(task.act, Later)),
+        *(_give_up([task.record], task.act, ports, stack) for task in tasks if isinstance(task.act, str)),
     )
-    failed |= {sequence for result in results for sequence in result}
+    failed = {sequence for result in results for sequence in result}
     return next((record.sequence for record in records if record.sequence in failed), None)
 
 
 def _tasks(records: Sequence[Record], now: int) -> list[_Task]:
-    pairs = ((record, consequence(record.old, record.new)) for record in records if record.problem is None)
-    return [_Task(record, routed(dispatch, now)) for record, dispatch in pairs if dispatch is not None]
+    acts = ((record, _act(record, now)) for record in records)
+    return [_Task(record, act) for record, act in acts if act is not None]
+
+
+def _act(record: Record, now: int) -> Outgoing | Later | str | None:
+    """What to do for one record; a text says why it can't be done, ever."""
+    if record.problem is not None:
+        return record.problem
+    dispatch = consequence(record.old, record.new)
+    if dispatch is None:
+        return None
+    if dispatch.type not in TYPES:  # not left to SQS to say: a queue that a role may not see is "denied", for ever
+        return f"there is no job type {dispatch.type!r}"
+    return routed(dispatch, now)
 
 
 async def _send(group: Sequence[_Task], ports: Ports, stack: str) -> set[str]:
@@ -52,36 +67,35 @@ async def _send(group: Sequence[_Task], ports: Ports, stack: str) -> set[str]:
         get_logger().warning("dispatch_failed", records=len(group), reason=str(fault))
         return {task.record.sequence for task in group}
     except LongshoreError as error:
-        for task in group:
-            await _give_up(task.record, str(error), ports, stack)
-        return set()
+        return await _give_up([task.record for task in group], str(error), ports, stack)
     get_logger().debug("dispatched", messages=len(group) - len(missed))
     return {group[index].record.sequence for index in missed}
 
 
-async def _schedule(task: _Task, ports: Ports, stack: str) -> set[str]:
-    if not isinstance(task.act, Later):
-        return set()
+async def _schedule(task: _Task, later: Later, ports: Ports, stack: str) -> set[str]:
     try:
-        await ports.schedules.wake_at(task.act.name, task.act.at, task.act.message)
+        await ports.schedules.wake_at(later.name, later.at, later.message)
     except WorldFault as fault:
-        get_logger().warning("schedule_failed", name=task.act.name, reason=str(fault))
+        get_logger().warning("schedule_failed", name=later.name, reason=str(fault))
         return {task.record.sequence}
     except LongshoreError as error:
-        await _give_up(task.record, str(error), ports, stack)
+        return await _give_up([task.record], str(error), ports, stack)
     return set()
 
 
-async def _quarantine_unreadable(records: Sequence[Record], ports: Ports, stack: str) -> set[str]:
-    failed: set[str] = set()
-    for record in records:
-        if record.problem is not None:
-            try:
-                await _give_up(record, record.problem, ports, stack)
-            except WorldFault:
-                failed.add(record.sequence)
-    return failed
-
-
-async def _give_up(record: Record, reason: str, ports: Ports, stack: str) -> None:
-    await quarantine(ports, stack=stack, source="stream", item_id=record.sequence, body=record.raw, reason=reason)
+async def _give_up(records: Sequence[Record], reason: str, ports: Ports, stack: str) -> set[str]:
+    """Quarantine; → the sequences of those that could not even be kept."""
+    for place, record in enumerate(records):
+        try:
+            await quarantine(
+                ports,
+                stack=stack,
+                source="stream",
+                item_id=record.sequence,
+                body=record.raw or repr(record.new),
+                reason=reason,
+            )
+        except WorldFault as fault:
+            get_logger().warning("quarantine_failed", sequence=record.sequence, reason=str(fault))
+            return {left.sequence for left in records[place:]}
+    return set()

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+
 from shared.consequences import Record
 from shared.errors import WorldFault
 from shared.job import Job
@@ -66,14 +68,16 @@ def test_a_world_that_is_down_brings_everything_again() -> None:
     run_virtual(main)
 
 
-def test_a_record_for_a_queue_that_does_not_exist_is_quarantined_and_the_stream_goes_on() -> None:
+@pytest.mark.parametrize("type_", ["gone", "backup"])
+def test_a_record_of_an_unknown_type_or_without_a_queue_is_quarantined_and_the_stream_goes_on(type_: str) -> None:
     async def story(world: World) -> None:
         good = await world.submit()
-        lost = replace(good, type="gone", job_id="lost")
+        lost = replace(good, type=type_, job_id="lost")
         records = [Record("1", None, lost, raw="raw-1"), Record("2", None, good)]
         assert await react(records, world.ports, stack="t") is None
         ((_, kept),) = await world.ports.side.query("quarantine", limit=10)
-        assert "gone" in kept
+        assert type_ in kept
+        assert "raw-1" in kept
         assert len(world.queues.held["generic"]) == 1
 
     in_world(answer, story)
@@ -86,6 +90,19 @@ def test_a_record_that_cannot_be_read_is_quarantined_with_its_reason() -> None:
         ((key, kept),) = await world.ports.side.query("quarantine", limit=10)
         assert key == "stream#9"
         assert "not a job's row" in kept
+
+    in_world(answer, story)
+
+
+def test_a_record_that_cannot_even_be_quarantined_comes_again() -> None:
+    async def story(world: World) -> None:
+        async def down(*_args: object, **_kwargs: object) -> bool:
+            raise WorldFault("throttled", "slow down")
+
+        world.ports.side.put_once = down  # type: ignore[method-assign]
+        good = await world.submit()
+        records = [Record("1", None, good), Record("2", None, None, raw="{}", problem="?"), Record("3", None, good)]
+        assert await react(records, world.ports, stack="t") == "2"
 
     in_world(answer, story)
 
