@@ -127,12 +127,16 @@ def test_a_password_is_kept_as_a_secret_and_never_told(longshore: Longshore) -> 
     assert "Pa55word" not in everything
 
 
-def test_a_secret_is_read_from_a_pipe_and_never_an_argument(longshore: Longshore) -> None:
-    kept = longshore("secret", "set", "shop", stdin="postgresql://ada:Pa55word@h/shop\n")
+def test_a_secret_is_read_from_a_pipe_and_found_by_the_job(longshore: Longshore, shop: Path) -> None:
+    kept = longshore("secret", "set", "shop", stdin=f"sqlite:///{shop}\n")
     assert (kept.code, kept.out) == (0, "")
     assert "secret://shop" in kept.err
-    assert longshore("secret", "set", "shop", "value").code == 2
+    assert longshore("secret", "set", "shop", "value").code == 2, "never an argument"
     assert longshore("secret", "set", "shop", stdin="").code == 2
+    done = longshore("once", JOB_TYPE="extract", JOB_PAYLOAD='{"database": "secret://shop", "tables": ["orders"]}')
+    assert done.code == 0
+    other = longshore("once", JOB_TYPE="extract", JOB_PAYLOAD='{"database": "secret://x", "tables": ["orders"]}')
+    assert (other.code, other.document["error"]["code"]) == (1, "no_such_secret")
 
 
 def test_a_job_of_the_environment_runs_once_here(longshore: Longshore) -> None:
@@ -142,6 +146,8 @@ def test_a_job_of_the_environment_runs_once_here(longshore: Longshore) -> None:
     assert longshore("status", "job_env", "--json").document["worker_id"] == "w1"
     failed = longshore("once", JOB_TYPE="generic", JOB_PAYLOAD='{"operation": "fail"}')
     assert failed.code == 1
+    again = longshore("once", JOB_TYPE="generic", JOB_PAYLOAD='{"operation": "fail", "parameters": {"attempts": 1}}')
+    assert again.code == 75
     for payload, told in (("{", "JOB_PAYLOAD"), ('{"operation": 1}', "operation")):
         refused = longshore("once", JOB_TYPE="generic", JOB_PAYLOAD=payload)
         assert refused.code == 2

@@ -1,21 +1,25 @@
 """What is typed at `longshore`: understood where it can be, refused with the field and what was meant where not."""
 
+import asyncio
 import json
 import re
 from pathlib import Path
 
 import pytest
+from pydantic import JsonValue
 
 from infra.cli.app import run
-from infra.cli.artifacts import Stored, stored_in
+from infra.cli.artifacts import Stored, download, stored_in
 from infra.cli.connect import settings_of
 from infra.cli.fields import absolute, assigned, checked, paths_of, payload_model
 from infra.cli.options import Options
 from infra.cli.render import duration, size
 from infra.cli.secrets import hide_password
-from shared.errors import InvalidInput
+from shared.errors import InvalidInput, Permanent
+from shared.memory.objects import MemoryObjects
 from shared.payloads import TYPES
 from shared.payloads.extract import ExtractPayload
+from shared.payloads.results import Response, ResponseData
 
 
 def read(job_type: str, *assignments: str) -> dict[str, object]:
@@ -251,6 +255,16 @@ def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str]) -> N
         assert "_LONGSHORE_COMPLETE" in capsys.readouterr().out
 
 
+def test_types_and_fields_are_completed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_LONGSHORE_COMPLETE", "bash_complete")
+    for words, offered in (("submit ext", "extract"), ("submit extract options.b", "options.batch_size=")):
+        monkeypatch.setenv("COMP_WORDS", f"longshore {words}")
+        monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
+        with pytest.raises(SystemExit):
+            run([])
+        assert capsys.readouterr().out == f"plain,{offered}\n"
+
+
 # --- words ------------------------------------------------------------------------------------------------------------
 
 
@@ -277,3 +291,26 @@ def test_every_file_that_a_result_names_is_found_wherever_it_is() -> None:
         Stored("artifacts/t/job_1/1-abc/data/a.csv", 3, "ff"),
     ]
     assert [one.name for one in found] == ["m.json", "data/a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        ({"url": "s3://memory/artifacts/t/job_1/1-abc/a.csv", "sha256": "0" * 64}, "SHA-256"),
+        ({"url": "s3://memory/artifacts/t/job_1/1-abc/../../../../a.csv"}, "out of the directory"),
+    ],
+)
+def test_a_file_that_is_not_as_it_was_stored_gets_no_name(
+    stored: dict[str, JsonValue], told: str, tmp_path: Path
+) -> None:
+    async def fetch() -> None:
+        objects = MemoryObjects()
+        await objects.put(str(stored["url"]).removeprefix("s3://memory/"), b"1,2")
+        response = Response(
+            success=True, data=ResponseData(job_id="job_1", type="extract", result={"artifact": stored})
+        )
+        await download(response, objects, tmp_path / "out", lambda *_: None)
+
+    with pytest.raises(Permanent, match=told):
+        asyncio.run(fetch())
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["result.json"]
