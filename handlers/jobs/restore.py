@@ -43,24 +43,28 @@ async def restore(payload: RestorePayload, context: Context) -> ProcessResult | 
         if done is not None:
             return _answer(Outcome.model_validate_json(done))
         tell = database.in_loop(Meter(context.progress, plan.rows_expected))
-        errors = RowErrors() if payload.options.skip_errors else None
-        rows = await database.run(load, plan, lambda name: database.inlet(fetch(name)), errors, tell)
-        outcome = await _outcome(payload, context, rows, errors)
+        with RowErrors() as errors:
+            rows = await database.run(
+                load,
+                plan,
+                lambda name: database.inlet(fetch(name)),
+                errors if payload.options.skip_errors else None,
+                tell,
+            )
+            outcome = await _outcome(payload, context, rows, errors)
         await database.run(leave_outcome, context.job_id, outcome.model_dump_json())
         await database.run(lambda writer: writer.commit())
     return _answer(outcome)
 
 
-async def _outcome(
-    payload: RestorePayload, context: Context, rows: dict[str, int], errors: RowErrors | None
-) -> Outcome:
+async def _outcome(payload: RestorePayload, context: Context, rows: dict[str, int], errors: RowErrors) -> Outcome:
     """All row errors become a file; the first of them are in the answer."""
     result = ProcessResult(
         data={"tables": [{"table": table, "rows": count} for table, count in rows.items()]},
         records_processed=sum(rows.values()),
         tables_processed=len(rows),
     )
-    if errors is None or not errors.count:
+    if not errors.count:
         return Outcome(result=result, errors=[])
     async with context.artifacts.create("errors.jsonl", payload.options.encryption) as upload:
         for chunk in errors.chunks():

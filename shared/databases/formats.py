@@ -32,6 +32,7 @@ Decode = Callable[[str], object]
 
 _CSV_VALUE: Final = r'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
 _CSV_RECORD: Final = re.compile(r'(?:"[^"]*+"|[^"\n]++)*+\n|.+', re.DOTALL)
+_BLANK_LINE: Final = re.compile(r"^\r?\n", re.MULTILINE)
 _SQL_VALUE: Final = r"(X?'[^']*+(?:''[^']*+)*+'|[^',()\s;]++)"
 _NAME: Final = r'"(?:[^"]|"")+"'
 _SQL_HEAD: Final = re.compile(rf"INSERT INTO (?:{_NAME}\.)?{_NAME} \(({_NAME}(?:, {_NAME})*)\) VALUES \(")
@@ -46,9 +47,12 @@ class TextFile:
     rows: Iterator[Block]
 
 
-def open_text(form: Form, pieces: Iterator[bytes], name: str, *, typed: bool, numbers: bool) -> TextFile:
-    """`pieces` of the file, uncompressed. `numbers`: JSON's as int and float; otherwise as the text they are, exactly.
+def open_text(
+    form: Form, pieces: Iterator[bytes], name: str, *, known: Sequence[str], typed: bool, numbers: bool
+) -> TextFile:
+    """`pieces` of the file, uncompressed. `known`: the table's columns, of which JSON lines may name some.
 
+    `typed`: CSV out of SQLite. `numbers`: JSON's as int and float; otherwise as the text they are, exactly.
     Raises Permanent("corrupt_artifact") where the file is not of this form at all.
     """
     texts = _texts(pieces, name)
@@ -57,7 +61,7 @@ def open_text(form: Form, pieces: Iterator[bytes], name: str, *, typed: bool, nu
             return _open_csv(_blocks(texts, '"', name), name, _csv_typed if typed else _csv_texts)
         case "jsonl":
             decoder = json.JSONDecoder() if numbers else json.JSONDecoder(parse_float=str, parse_int=str)
-            return _open_jsonl(_blocks(texts, "", name), decoder.decode)
+            return _open_jsonl(_blocks(texts, "", name), decoder.decode, known)
         case "sql":
             return _open_sql(texts, name)
 
@@ -113,8 +117,16 @@ def _open_csv(blocks: Iterator[str], name: str, convert: Convert) -> TextFile:
     if not all(columns) or not head:
         raise _corrupt(name, "it does not begin with a CSV header")
     row = re.compile(",".join([_CSV_VALUE] * len(columns)) + r"\r?\n|(.)", re.DOTALL)
-    rest = chain([first[head.end() :]], blocks)
+    rest: Iterator[str] = chain([first[head.end() :]], blocks)
+    rest = map(_without_blank_lines, rest) if len(columns) > 1 else rest
     return TextFile(columns, rest, map(partial(_matched, row, convert), rest))
+
+
+def _without_blank_lines(block: str) -> str:
+    """In a file of one column, a blank line is a NULL; in others, nothing."""
+    if _BLANK_LINE.search(block) is None:
+        return block
+    return "".join(record for record in _CSV_RECORD.findall(block) if record.strip("\r\n"))
 
 
 def _matched(row: re.Pattern[str], convert: Convert, block: str) -> Block:
@@ -124,7 +136,7 @@ def _matched(row: re.Pattern[str], convert: Convert, block: str) -> Block:
     whole = None if any(strays) else _converted(convert, columns)
     if whole is not None:
         return whole
-    return [_matched_one(row, text, convert) for text in _CSV_RECORD.findall(block) if text.strip() or row.groups == 2]
+    return [_matched_one(row, text, convert) for text in _CSV_RECORD.findall(block)]
 
 
 def _converted(convert: Convert, columns: Iterable[Sequence[str]]) -> Block | None:
@@ -148,9 +160,10 @@ def _matched_one(row: re.Pattern[str], record: str, convert: Convert) -> Row | s
 # --- JSON lines -------------------------------------------------------------------------------------------------------
 
 
-def _open_jsonl(blocks: Iterator[str], decode: Decode) -> TextFile:
+def _open_jsonl(blocks: Iterator[str], decode: Decode, known: Sequence[str]) -> TextFile:
     first = next(blocks, "")
-    columns = _keys(first, decode)
+    keys = _keys(first, decode)
+    columns = [name for name in known if name in keys]
     rest = chain([first], blocks)
     return TextFile(columns, rest, map(partial(_objects, columns, decode), rest))
 
@@ -175,7 +188,7 @@ def _all_objects(columns: list[str], decode: Decode, lines: list[str]) -> Block 
 
 
 def _object(columns: list[str], decode: Decode, line: str) -> Row | str:
-    """A key that is not there is NULL; one that no row of the first block has is refused."""
+    """A key that is not there is NULL."""
     try:
         found = decode(line)
     except (ValueError, RecursionError):
@@ -183,7 +196,7 @@ def _object(columns: list[str], decode: Decode, line: str) -> Row | str:
     if not isinstance(found, dict):
         return "not a JSON object"
     if unknown := found.keys() - set(columns):
-        return f"unknown key {min(unknown)!r}"
+        return f"{min(unknown)!r} is no column, or none of the first rows has it"
     return tuple(_scalars(name, [found.get(name)], [line])[0] for name in columns)
 
 
@@ -202,17 +215,16 @@ def _nested(name: str, value: object, line: str) -> Value:
     return blob if isinstance(blob, bytes) else json.dumps(json.loads(line)[name], ensure_ascii=False)
 
 
-def _keys(block: str, decode: Decode) -> list[str]:
-    """Of the first block's objects, in the order they come up."""
-    found: dict[str, None] = {}
+def _keys(block: str, decode: Decode) -> set[str]:
+    found: set[str] = set()
     for line in block.split("\n"):
         try:
             row = decode(line)
         except (ValueError, RecursionError):
             continue  # told about when its turn comes
         if isinstance(row, dict):
-            found |= dict.fromkeys(row)
-    return list(found)
+            found |= row.keys()
+    return found
 
 
 # --- INSERT statements ------------------------------------------------------------------------------------------------

@@ -101,7 +101,7 @@ def file_names(tables: Iterable[str], extension: str) -> dict[str, str]:
 
 def _read(adapter: TypeAdapter[T], document: bytes, name: str) -> T:
     try:
-        return adapter.validate_json(document)
+        return adapter.validate_json(document, strict=True)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the document"

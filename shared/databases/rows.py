@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Final, cast
+from typing import IO, Final, Self, cast
 
 from shared.databases.compression import READ_BYTES, Compression, decompressed
 from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, attempt
@@ -42,12 +42,18 @@ class Source:
 
 
 class RowErrors:
-    """`count` of the rows left out, the `first` TOLD_MAX of them, and all of them on disk."""
+    """`count` of the rows left out, the `first` TOLD_MAX of them, and, until its block ends, all of them on disk."""
 
     def __init__(self) -> None:
         self.count = 0
         self.first: list[RowError] = []
-        self._file = tempfile.SpooledTemporaryFile(max_size=HELD_BYTES_MAX)  # noqa: SIM115  closed with the job
+        self._file = tempfile.SpooledTemporaryFile(max_size=HELD_BYTES_MAX)  # noqa: SIM115  closed by `__exit__`
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
 
     def add(self, error: RowError) -> None:
         self.count += 1
@@ -84,8 +90,10 @@ class Loader:
     def _text(self, table: Table, source: Source, inlet: Inlet) -> int:
         pieces = _checked(decompressed(cast("IO[bytes]", inlet), source.compression, source.name), source, inlet)
         typed, numbers = source.kind == "sqlite", self.database.kind == "sqlite"
-        file = open_text(cast("Form", source.format), pieces, source.name, typed=typed, numbers=numbers)
-        target = table.narrowed(file.columns)
+        file = open_text(
+            cast("Form", source.format), pieces, source.name, known=table.column_names, typed=typed, numbers=numbers
+        )
+        target = _target(table, source, file.columns)
         if source.format == "csv" and self.errors is None:
             loaded = self.database.copy_csv(target, self._encoded(file.blocks))
             if loaded is not None:
@@ -99,7 +107,7 @@ class Loader:
                 spool.write(piece)
             spool.flush()
             names, batches = read_rows(spool.name, self.batch_rows)
-            return self._insert_all(table.narrowed(names), source, cast("Iterator[Block]", batches))
+            return self._insert_all(_target(table, source, names), source, cast("Iterator[Block]", batches))
 
     def _encoded(self, blocks: Iterator[str]) -> Iterator[bytes]:
         for block in blocks:
@@ -146,6 +154,13 @@ class Loader:
         self.errors.add(
             RowError(table=table.name, row=number, field=fault.field, code=fault.code, message=fault.message)
         )
+
+
+def _target(table: Table, source: Source, columns: list[str]) -> Table:
+    """The table with the file's columns. Those of a backup's file are known; a file without rows may name none."""
+    if source.columns and columns and columns != [column.name for column in source.columns]:
+        raise Permanent("corrupt_artifact", f"{source.name} has other columns than the manifest says")
+    return table.narrowed(columns)
 
 
 def _batches(blocks: Iterator[Block], rows_max: int) -> Iterator[Block]:

@@ -119,12 +119,15 @@ def bare_sqlite_read(url: str, file: Path, form: str) -> None:
 
 
 def bare_sqlite_load(url: str, file: Path, form: str) -> None:
-    """isal, the standard library's decoder, executemany."""
+    """isal, the standard library's decoder, executemany; what is empty is taken for NULL."""
     insert = f"INSERT INTO orders VALUES ({', '.join('?' * len(COLUMNS.split()))})"
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection, _lines(file) as lines:
-        rows = csv.reader(lines) if form == "csv" else (_values(json.loads(line)) for line in lines)
-        next(rows)
-        connection.executemany(insert, rows)
+        if form == "csv":
+            reader = csv.reader(lines)
+            next(reader)
+            connection.executemany(insert, (tuple(value or None for value in row) for row in reader))
+        else:
+            connection.executemany(insert, (_values(json.loads(line)) for line in lines))
         connection.commit()
 
 

@@ -1,6 +1,5 @@
 """`backup` and `restore`, together: what comes back is what was there."""
 
-import gzip
 import json
 import sqlite3
 from collections.abc import Callable
@@ -8,195 +7,194 @@ from contextlib import closing
 from itertools import product
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from shared.databases.postgres.reader import PostgresReader
-from shared.databases.schema import FENCE_TABLE
+from shared.payloads.base import Encryption
 from tests.databases import Jobs, ask_postgres, ask_sqlite, make_sqlite, manifest_url
+from tests.every_value import (
+    make_every_postgres_value,
+    make_every_sqlite_value,
+    postgres_contents,
+    sqlite_contents,
+)
 
 FORMATS = ("csv", "jsonl", "sql", "parquet")
 
-TEXTS = (
-    "",
-    " ",
-    "NULL",
-    "null",
-    "\\N",
-    "\\x00",
-    "'",
-    "''",
-    '"',
-    '""',
-    ",",
-    ";",
-    'a,b\n"c"\r\nd',
-    "\t\x01\x1f\x7f",
-    "ß☃𝄞👩‍👩‍👧",
-    "%s %%",
-    "--",
-    "1",
-    "1.0",
-    "1e5",
-    "{}",
-    '{"$hex": "00"}',
-    "$do$",
-    "\\.",
-    "x" * 70_000,
-)
-NUMBERS = (
-    0,
-    -1,
-    2**63 - 1,
-    -(2**63),
-    0.1,
-    1.0,
-    -0.0,
-    1e300,
-    5e-324,
-    1.7976931348623157e308,
-    123456789.123456789,
-    float("inf"),
-    float("-inf"),
-)
-BLOBS = (b"", b"\x00", b"text", bytes(range(256)))
-
-SQLITE = """
-CREATE TABLE "every ""thing" (id INTEGER PRIMARY KEY, i INTEGER, r REAL, t TEXT, b BLOB, n NUMERIC, "any,\n""thing", d DECIMAL(10,2));
-CREATE TABLE strictly (a INT, b ANY, c TEXT NOT NULL DEFAULT 'x', g TEXT GENERATED ALWAYS AS (a || c) VIRTUAL, PRIMARY KEY (a)) STRICT, WITHOUT ROWID;
-CREATE TABLE empty (a, b);
-CREATE TABLE "Select" (id INTEGER PRIMARY KEY AUTOINCREMENT, parent INTEGER REFERENCES "Select", x TEXT COLLATE NOCASE UNIQUE, CHECK (id > 0));
-CREATE INDEX by_r ON "every ""thing" (r DESC) WHERE r > 0;
-CREATE VIEW seen AS SELECT t FROM "every ""thing";
-CREATE TRIGGER wakes AFTER INSERT ON "Select" BEGIN INSERT INTO empty VALUES ('trigger', new.id); END;
+SHOP = """
+CREATE TABLE customers (id INTEGER PRIMARY KEY, name TEXT NOT NULL, vip BOOLEAN, photo BLOB);
+CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER REFERENCES customers (id), total REAL);
+CREATE VIEW totals AS SELECT customer_id, sum(total) FROM orders GROUP BY 1;
+INSERT INTO customers VALUES (1, 'Ada', 1, x'00ff'), (2, '', NULL, NULL);
+INSERT INTO orders VALUES (10, 1, 9.5), (11, 1, 0.1), (12, 2, NULL);
+"""
+POSTGRES_SHOP = """
+CREATE TABLE customers (id integer PRIMARY KEY, name text NOT NULL, vip boolean, photo bytea);
+CREATE TABLE orders (id integer PRIMARY KEY, customer_id integer REFERENCES customers, total double precision);
 """
 
 
-def every_sqlite_value(path: Path) -> str:
-    values = (None, *TEXTS, *NUMBERS, *BLOBS)
-    rows = [(None, value, value, value, value, value, value, value) for value in values]
-    url = make_sqlite(path, SQLITE, {'"every ""thing"': rows})
-    with closing(sqlite3.connect(path)) as connection:
-        for place, value in enumerate(v for v in values if v is not None):
-            connection.execute("INSERT INTO strictly (a, b, c) VALUES (?, ?, ?)", (place, value, "c"))
-        connection.execute("INSERT INTO \"Select\" VALUES (5, 9, 'a'), (9, NULL, 'b'), (77, 77, NULL)")
-        connection.execute('DELETE FROM "Select" WHERE id = 77')
-        connection.commit()
-    return url
+@pytest.fixture
+def shop(tmp_path: Path) -> str:
+    return make_sqlite(tmp_path / "shop.db", SHOP)
 
 
-def sqlite_contents(url: str) -> dict[str, list[tuple[object, ...]]]:
-    """Every statement of the schema, and every value with its storage class and exact bits."""
-    found: dict[str, list[tuple[object, ...]]] = {}
-    found["schema"] = sorted(
-        ask_sqlite(url, "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")
-    )
-    found["schema"] = [row for row in found["schema"] if row[1] != FENCE_TABLE]
-    found["sequences"] = ask_sqlite(url, "SELECT * FROM sqlite_sequence ORDER BY name")
-    for kind, name, _ in found["schema"]:
-        if kind == "table":
-            quoted = '"' + str(name).replace('"', '""') + '"'
-            rows = ask_sqlite(url, f"SELECT * FROM {quoted}")
-            found[str(name)] = sorted(tuple((type(value).__name__, repr(value)) for value in row) for row in rows)
-    return found
+@pytest.fixture
+def target(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/target.db"
 
 
 @pytest.mark.parametrize(
     ("form", "packing"),
     [*product(FORMATS, ["gzip"]), ("csv", "none"), ("jsonl", "zstd"), ("sql", True), ("csv", False)],
 )
-def test_every_sqlite_value_comes_back_with_its_storage_class(tmp_path: Path, form: str, packing: str | bool) -> None:
+def test_every_sqlite_value_comes_back_with_its_storage_class(
+    tmp_path: Path, target: str, form: str, packing: str | bool
+) -> None:
     jobs = Jobs()
-    source = every_sqlite_value(tmp_path / "source.db")
-    target = f"sqlite:///{tmp_path}/target.db"
+    source = make_every_sqlite_value(tmp_path / "source.db")
     result = jobs.run("backup", database=source, format=form, options={"compress": packing})
     jobs.run("restore", database=target, backup_url=manifest_url(result))
     assert sqlite_contents(target) == sqlite_contents(source)
-
-
-POSTGRES = r"""
-CREATE SCHEMA "Sales dept";
-CREATE TYPE mood AS ENUM ('sad', 'it''s ok', 'happy');
-CREATE TYPE "Sales dept"."Size" AS ENUM ('S', 'M');
-CREATE SEQUENCE tickets START 100 INCREMENT 5;
-CREATE TABLE "every ""thing" (
-    id bigint GENERATED ALWAYS AS IDENTITY (START 10) PRIMARY KEY,
-    b boolean, i2 smallint, i4 integer, i8 bigint, n numeric, n2 numeric(12, 3), f4 real, f8 double precision,
-    t text, v varchar(5), c char(5), bin bytea, d date, tm time, tmz timetz, ts timestamp, tz timestamptz, iv interval,
-    j json, jb jsonb, u uuid, ip inet, net cidr, mac macaddr, m mood, s "Sales dept"."Size", ms mood[], ia integer[],
-    ta text[], nested integer[][], r int4range, p point, bits bit varying, x xml, tsv tsvector, o oid, money money,
-    doubled numeric GENERATED ALWAYS AS (n * 2) STORED
-);
-CREATE TABLE "Sales dept"."orders.x" (
-    id serial PRIMARY KEY, ticket integer NOT NULL DEFAULT nextval('tickets'), at timestamptz NOT NULL DEFAULT now(),
-    name text COLLATE "C" NOT NULL DEFAULT 'it''s', parent integer REFERENCES "Sales dept"."orders.x",
-    CONSTRAINT positive CHECK (id > 0), CONSTRAINT once UNIQUE (name, ticket)
-);
-CREATE TABLE a_child (order_id integer REFERENCES "Sales dept"."orders.x" ON DELETE CASCADE, line smallint, PRIMARY KEY (order_id, line));
-CREATE TABLE chicken (id integer PRIMARY KEY, egg integer);
-CREATE TABLE egg (id integer PRIMARY KEY, chicken integer REFERENCES chicken);
-ALTER TABLE chicken ADD FOREIGN KEY (egg) REFERENCES egg DEFERRABLE INITIALLY DEFERRED;
-CREATE TABLE measured (at date NOT NULL, value integer) PARTITION BY RANGE (at);
-CREATE TABLE measured_1 PARTITION OF measured FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
-CREATE TABLE nothing (a text);
-CREATE INDEX by_lower ON "Sales dept"."orders.x" (lower(name) DESC) WHERE id > 1;
-CREATE VIEW seen AS SELECT 1;
-"""
-POSTGRES_ROWS = [
-    r"""INSERT INTO "every ""thing" (b, i2, i4, i8, n, n2, f4, f8, t, v, c, bin, d, tm, tmz, ts, tz, iv, j, jb, u, ip, net,
-        mac, m, s, ms, ia, ta, nested, r, p, bits, x, tsv, o, money) VALUES
-    (true, -32768, 2147483647, -9223372036854775808, 12345678901234567890.123456789012345678901234567890, 1.500, 0.1,
-     0.1, '', '', '', '', '-infinity', '24:00', '12:00+05:30', 'infinity', '2024-02-30'::text::date - 1, '1 year -2 days 03:00:00.000001',
-     E'{"b":1,\n "b": 2, "n": 1.000}', 'null', gen_random_uuid(), '10.0.0.1/8', '10.0.0.0/8', '08:00:2b:01:02:03', 'it''s ok', 'M',
-     '{happy,NULL}', '[0:1]={1,NULL}', '{"",NULL,"a\"b","{}","NULL"}', '{{1,2},{3,4}}', '[1,5)', '(1.5,-0)', B'101', NULL,
-     'fat:2 cat:1', 4294967295, 1234.56)""".replace(
-        "'2024-02-30'::text::date - 1", "'0044-03-15 12:00:00.123456+01 BC'"
-    ),
-    r"""INSERT INTO "every ""thing" (n, f4, f8, d, ts, tz, jb, j) VALUES
-    ('NaN', 'NaN', 'NaN', '4713-01-01 BC', '2024-12-31 23:59:59.999999', 'infinity', '"null"', 'null'),
-    ('Infinity', '-Infinity', 'Infinity', '5874897-12-31', '0001-01-01', '2024-06-30 12:00+14', '[1.10, 1e400]', '""'),
-    ('-0.000', '-0', '5e-324', 'infinity', '294276-12-31 23:59:59.999999', '-infinity', '{"a": [null]}', '[]')""",
-    'INSERT INTO "every ""thing" DEFAULT VALUES',
-    """INSERT INTO "Sales dept"."orders.x" (id, name, parent) VALUES (1, 'a', 3), (2, 'b', NULL), (3, '', 1)""",
-    """SELECT setval('"Sales dept"."orders.x_id_seq"', 40)""",
-    "INSERT INTO a_child VALUES (1, 1), (1, 2), (3, 1)",
-    "INSERT INTO chicken VALUES (1, NULL); INSERT INTO egg VALUES (1, 1); UPDATE chicken SET egg = 1",
-    "INSERT INTO measured SELECT DATE '2024-01-01' + g, g FROM generate_series(0, 99) g",
-]
-
-
-def every_postgres_value(url: str) -> str:
-    for statement in (*POSTGRES.split(";\n"), *POSTGRES_ROWS):
-        ask_postgres(url, statement)
-    with psycopg.connect(url) as connection:
-        for text in TEXTS:
-            connection.execute(
-                'INSERT INTO "every ""thing" (t, ta, jb) VALUES (%s, %s, to_jsonb(%s::text))', (text, [text], text)
-            )
-    return url
-
-
-def postgres_contents(url: str) -> dict[str, object]:
-    """How each table is made, and every row's text as the server itself writes it."""
-    reader = PostgresReader(url)
-    schema = reader.schema()
-    found: dict[str, object] = {"types": schema.before}
-    for table in schema.tables:
-        found[table.name] = (
-            table.create,
-            table.finish,
-            table.foreign_keys,
-            sorted(reader.lines(table, "csv", exact=True)),
-        )
-    reader.close()
-    return found
 
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_postgres_value_comes_back(new_postgres: Callable[[], str], form: str) -> None:
     jobs = Jobs()
-    source, target = every_postgres_value(new_postgres()), new_postgres()
+    source, target = make_every_postgres_value(new_postgres()), new_postgres()
     result = jobs.run("backup", database=source, format=form)
     jobs.run("restore", database=target, backup_url=manifest_url(result))
     assert postgres_contents(target) == postgres_contents(source)
+    assert ask_postgres(target, "SELECT nextval('tickets')") == ask_postgres(source, "SELECT nextval('tickets')")
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("form", FORMATS)
+def test_rows_cross_from_one_kind_of_database_to_the_other_into_tables_that_are_there(
+    shop: str, target: str, new_postgres: Callable[[], str], form: str
+) -> None:
+    jobs = Jobs()
+    postgres = new_postgres()
+    ask_postgres(postgres, POSTGRES_SHOP)
+    over = jobs.run("backup", database=shop, format=form)
+    jobs.run("restore", database=postgres, backup_url=manifest_url(over))
+    assert ask_postgres(postgres, "SELECT * FROM customers ORDER BY id") == [
+        (1, "Ada", True, b"\x00\xff"),
+        (2, "", None, None),
+    ]
+    make_sqlite(Path(target.removeprefix("sqlite:///")), SHOP.partition("INSERT")[0])
+    back = jobs.run("backup", database=postgres, format=form)
+    jobs.run("restore", database=target, backup_url=manifest_url(back))
+    for table in ("customers", "orders"):
+        assert ask_sqlite(target, f"SELECT * FROM {table}") == ask_sqlite(shop, f"SELECT * FROM {table}")
+
+
+@pytest.mark.postgres
+def test_a_backup_makes_tables_in_its_own_kind_of_database_only(shop: str, new_postgres: Callable[[], str]) -> None:
+    jobs = Jobs()
+    error = jobs.fail("restore", database=new_postgres(), backup_url=manifest_url(jobs.run("backup", database=shop)))
+    assert (error.code, error.field) == ("no_such_table", "tables")
+    assert "sqlite only" in error.message
+
+
+def test_the_manifest_tells_a_reader_all_it_needs(shop: str) -> None:
+    jobs = Jobs()
+    result = jobs.run("backup", database=shop, format="csv")
+    manifest = json.loads(jobs.body(manifest_url(result)))
+    assert [(table["table"], table["rows"]) for table in manifest["tables"]] == [("customers", 2), ("orders", 3)]
+    assert (manifest["kind"], manifest["format"], manifest["compression"]) == ("sqlite", "csv", "gzip")
+    assert manifest["tables"][0]["file"]["name"] == "customers.csv.gz"
+    assert manifest["snapshot_at"].endswith("Z")
+    assert (result.records_processed, result.tables_processed) == (5, 2)
+    assert json.loads(jobs.runs[-1].progress or "") == {"current": 5, "total": 5}
+
+
+def test_some_tables_come_back_without_the_others(shop: str, target: str) -> None:
+    jobs = Jobs()
+    url = manifest_url(jobs.run("backup", database=shop))
+    assert jobs.run("restore", database=target, backup_url=url, tables=["orders"]).records_processed == 3
+    assert ask_sqlite(target, "SELECT name FROM sqlite_schema WHERE name IN ('customers', 'orders', 'totals')") == [
+        ("orders",)
+    ]
+
+
+def test_rows_can_be_left_out_of_a_backup(shop: str, target: str) -> None:
+    jobs = Jobs()
+    url = manifest_url(jobs.run("backup", database=shop, options={"exclude_data": ["orders"]}))
+    jobs.run("restore", database=target, backup_url=url)
+    assert ask_sqlite(target, "SELECT (SELECT count(*) FROM customers), (SELECT count(*) FROM orders)") == [(2, 0)]
+    bare = jobs.run("backup", database=shop, options={"exclude_data": True})
+    assert (bare.records_processed, len(json.loads(jobs.body(manifest_url(bare)))["tables"])) == (0, 2)
+
+
+def test_without_its_schema_a_backup_goes_into_tables_that_are_there(shop: str, target: str) -> None:
+    jobs = Jobs()
+    url = manifest_url(jobs.run("backup", database=shop, options={"include_schema": False}))
+    assert jobs.fail("restore", database=target, backup_url=url).code == "no_such_table"
+    make_sqlite(Path(target.removeprefix("sqlite:///")), SHOP.partition("INSERT")[0])
+    jobs.run("restore", database=target, backup_url=url)
+    assert sqlite_rows(target) == sqlite_rows(shop)
+
+
+def test_what_is_there_is_not_replaced_unless_it_is_asked_for(shop: str, tmp_path: Path) -> None:
+    jobs = Jobs()
+    url = manifest_url(jobs.run("backup", database=shop))
+    other = make_sqlite(tmp_path / "other.db", SHOP + "UPDATE customers SET name = 'changed'; DROP VIEW totals;")
+    error = jobs.fail("restore", database=other, backup_url=url)
+    assert (error.code, error.field) == ("table_exists", "options.overwrite")
+    assert ask_sqlite(other, "SELECT DISTINCT name FROM customers") == [("changed",)]
+    for _ in range(2):  # the second time, the view is there, too
+        jobs.run("restore", database=other, backup_url=url, options={"overwrite": True})
+    assert sqlite_rows(other) == sqlite_rows(shop)
+    assert ask_sqlite(other, "SELECT * FROM totals") == ask_sqlite(shop, "SELECT * FROM totals")
+
+
+@pytest.mark.postgres
+def test_a_table_that_others_refer_to_is_not_torn_from_them(new_postgres: Callable[[], str]) -> None:
+    jobs = Jobs()
+    url = new_postgres()
+    ask_postgres(url, POSTGRES_SHOP)
+    backup = manifest_url(jobs.run("backup", database=url, tables=["customers"]))
+    error = jobs.fail("restore", database=url, backup_url=backup, options={"overwrite": True})
+    assert error.code == "table_in_use"
+    jobs.run(
+        "restore", database=url, backup_url=manifest_url(jobs.run("backup", database=url)), options={"overwrite": True}
+    )
+
+
+def test_every_file_of_a_backup_is_encrypted_as_asked(shop: str) -> None:
+    jobs = Jobs()
+    jobs.run("backup", database=shop, options={"encryption": {"enabled": True, "algorithm": "aws:kms", "key_id": "k"}})
+    kept = jobs.ports.objects.encryptions  # type: ignore[attr-defined]  # the one in memory
+    assert set(kept) == set(jobs.bodies)
+    assert set(kept.values()) == {Encryption(enabled=True, algorithm="aws:kms", key_id="k")}
+
+
+def test_what_is_not_in_a_backup_is_named(tmp_path: Path) -> None:
+    source = make_sqlite(tmp_path / "s.db", SHOP + "CREATE VIRTUAL TABLE words USING fts5(word);")
+    result = Jobs().run("backup", database=source)
+    assert "virtual table words" in result.data["left_out"]  # type: ignore[operator]  # a list of texts
+
+
+def test_a_table_that_changes_while_it_is_read_is_read_as_it_was(shop: str, target: str) -> None:
+    """The writer commits between two tables of one snapshot."""
+    jobs = Jobs()
+    ask_sqlite(shop, "PRAGMA journal_mode = WAL")
+    create = jobs.ports.objects.upload
+
+    async def meddle(key: str, **options: object) -> object:
+        with closing(sqlite3.connect(shop.removeprefix("sqlite:///"))) as other:
+            other.execute("INSERT INTO orders (customer_id) VALUES (1)")
+            other.execute("DELETE FROM customers WHERE id = 2")
+            other.commit()
+        return await create(key, **options)  # type: ignore[arg-type]  # as it was called
+
+    before = sqlite_rows(shop)
+    jobs.ports.objects.upload = meddle  # type: ignore[method-assign, assignment]  # the world meddles
+    url = manifest_url(jobs.run("backup", database=shop))
+    jobs.run("restore", database=target, backup_url=url)
+    assert sqlite_rows(target) == before != sqlite_rows(shop)
+
+
+def sqlite_rows(url: str) -> list[list[tuple[object, ...]]]:
+    return [ask_sqlite(url, f"SELECT * FROM {table}") for table in ("customers", "orders")]
