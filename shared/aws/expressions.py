@@ -8,14 +8,12 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from shared.ids import row_key
 from shared.job import ATTRIBUTES, Job, attributes
 from shared.moves import Appended, Move, Plus
 from shared.status import Facts, Status, Test, applicable, tests_of
-
-_V = TypeVar("_V")
 
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB speaks it: attribute → {"S" | "N" | "BOOL" | "L": …}."""
@@ -39,17 +37,23 @@ def update_arguments(move: Move) -> dict[str, Any]:
 
 
 class Terms:
-    """The placeholders of one request: the same attribute or value is said once."""
+    """The placeholders of one request: each attribute has one, each mention of a value its own."""
 
     def __init__(self) -> None:
-        self.names: dict[str, str] = {}
         self.values: dict[str, dict[str, Any]] = {}
+        self._by_attribute: dict[str, str] = {}
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {placeholder: attribute for attribute, placeholder in self._by_attribute.items()}
 
     def name(self, attribute: str) -> str:
-        return _placeholder("#", attribute, self.names)
+        return self._by_attribute.setdefault(attribute, f"#{len(self._by_attribute)}")
 
     def value(self, value: object) -> str:
-        return _placeholder(":", to_attribute(value), self.values)
+        placeholder = f":{len(self.values)}"
+        self.values[placeholder] = to_attribute(value)
+        return placeholder
 
 
 def clauses_of(move: Move) -> tuple[Clause, ...]:
@@ -123,15 +127,6 @@ def _assignment(attribute: str, change: object, terms: Terms) -> str:
         case Appended(entry):
             return f"{name} = list_append(if_not_exists({name}, {terms.value(())}), {terms.value((entry,))})"
     return f"{name} = {terms.value(change)}"
-
-
-def _placeholder(sigil: str, value: _V, known: dict[str, _V]) -> str:
-    for placeholder, other in known.items():
-        if other == value:
-            return placeholder
-    placeholder = f"{sigil}{len(known)}"
-    known[placeholder] = value
-    return placeholder
 
 
 def _from_attribute(attribute: Mapping[str, Any]) -> Any:

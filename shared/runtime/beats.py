@@ -9,6 +9,7 @@ import asyncio
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -40,27 +41,39 @@ class TaskBeats:
 
     @asynccontextmanager
     async def during(self, run: Run, hide: Callable[[Ports], Awaitable[None]] | None) -> AsyncIterator[None]:
-        task = asyncio.create_task(keep_beating(run, self._ports, lease_ms=self._lease_ms, hide=hide))
+        loop = asyncio.get_running_loop()
+        beating: set[asyncio.Task[None]] = set()
+
+        def begin() -> None:
+            beating.add(loop.create_task(keep_beating(run, self._ports, lease_ms=self._lease_ms, hide=hide)))
+
+        timer = loop.call_later(TICK_S, begin)  # most jobs end sooner: a timer costs less than a task
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            timer.cancel()
+            for task in beating:
+                task.cancel()
+                await asyncio.wait({task})
 
 
 class HeartThread:
-    """Beats on a thread with its own loop and clients (`make_ports`); also watches the worker's loop for blocking."""
+    """Beats on a thread with its own loop and clients (`make_ports`); also watches the worker's loop for blocking.
+
+    It looks for new runs every second, so that a job which ends sooner costs neither thread a wake-up.
+    """
 
     def __init__(self, make_ports: Callable[[], AbstractAsyncContextManager[Ports]]) -> None:
         self._make_ports = make_ports
-        self._ready: Future[tuple[asyncio.AbstractEventLoop, Ports, asyncio.Event]] = Future()
+        self._ready: Future[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = Future()
         self._thread = threading.Thread(target=self._main, name="longshore-heart", daemon=True)
+        self._begun: deque[tuple[Run, Callable[[Ports], Awaitable[None]] | None]] = deque()
 
     async def __aenter__(self) -> "HeartThread":
         self._worker_loop = asyncio.get_running_loop()
         self._worker_thread = threading.get_ident()
         self._thread.start()
-        self._loop, self._ports, self._stopping = await asyncio.wrap_future(self._ready)
+        self._loop, self._stopping = await asyncio.wrap_future(self._ready)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -69,12 +82,8 @@ class HeartThread:
 
     @asynccontextmanager
     async def during(self, run: Run, hide: Callable[[Ports], Awaitable[None]] | None) -> AsyncIterator[None]:
-        beating = keep_beating(run, self._ports, lease_ms=LEASE_MS, hide=hide)
-        future = asyncio.run_coroutine_threadsafe(beating, self._loop)
-        try:
-            yield
-        finally:
-            future.cancel()
+        self._begun.append((run, hide))  # until the run is marked as finished
+        yield
 
     def _main(self) -> None:
         try:
@@ -87,10 +96,22 @@ class HeartThread:
     async def _live(self) -> None:
         stopping = asyncio.Event()
         async with self._make_ports() as ports:
-            self._ready.set_result((asyncio.get_running_loop(), ports, stopping))
-            watch = asyncio.create_task(self._watch_worker_loop())
+            self._ready.set_result((asyncio.get_running_loop(), stopping))
+            tasks = {asyncio.create_task(self._watch_worker_loop()), asyncio.create_task(self._beat_for_all(ports))}
             await stopping.wait()
-            watch.cancel()
+            for task in tasks:
+                task.cancel()
+
+    async def _beat_for_all(self, ports: Ports) -> None:
+        beating: set[asyncio.Task[None]] = set()
+        while True:
+            await asyncio.sleep(TICK_S)
+            while self._begun:
+                run, hide = self._begun.popleft()
+                if not run.finished:
+                    task = asyncio.create_task(keep_beating(run, ports, lease_ms=LEASE_MS, hide=hide))
+                    beating.add(task)
+                    task.add_done_callback(beating.discard)
 
     async def _watch_worker_loop(self) -> None:
         """A loop that answers nothing for 5 s is blocked by its author's code: say where it stands."""
@@ -111,18 +132,23 @@ class HeartThread:
 async def keep_beating(
     run: Run, ports: Ports, *, lease_ms: int | None, hide: Callable[[Ports], Awaitable[None]] | None
 ) -> None:
-    """Until cancelled, or until the row says that this run has lost its lease or should stop."""
-    while run.stop is None:
-        await asyncio.sleep(TICK_S)
+    """Until cancelled or the run's end, or until the row says that it has lost its lease or should stop."""
+    while run.stop is None and not run.finished:
         now = ports.now()
-        if not beat_due(run, now):
-            continue
-        try:
-            await _beat(run, ports, now, None if lease_ms is None else now + lease_ms)
-            if hide is not None:
-                await hide(ports)
-        except WorldFault as fault:
-            get_logger().warning("beat_failed", job_id=run.job.job_id, reason=str(fault))
+        if beat_due(run, now):
+            await _beat_patiently(run, ports, now, None if lease_ms is None else now + lease_ms, hide)
+        await asyncio.sleep(TICK_S)
+
+
+async def _beat_patiently(
+    run: Run, ports: Ports, now: int, lease_until: int | None, hide: Callable[[Ports], Awaitable[None]] | None
+) -> None:
+    try:
+        await _beat(run, ports, now, lease_until)
+        if hide is not None:
+            await hide(ports)
+    except WorldFault as fault:
+        get_logger().warning("beat_failed", job_id=run.job.job_id, reason=str(fault))
 
 
 async def _beat(run: Run, ports: Ports, now: int, lease_until: int | None) -> None:

@@ -25,6 +25,8 @@ LONG_POLL_S: Final = 10
 
 HIDDEN_BEYOND_LEASE_S: Final = 30
 RECEIVE_PAUSE_S: Final = 5.0
+RECEIVE_BATCH: Final = 10
+ROOM_WITHIN_S: Final = 0.02
 DELETE_WITHIN_S: Final = 0.05
 DELETE_BATCH: Final = 10
 
@@ -117,17 +119,22 @@ class _Lane:
 
     async def receive_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
+            await self._room()
             free = self.concurrency - len(self.running)
-            if free == 0:
-                await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
-                continue
-            for message in await self._receive(min(free, 10), stop):
+            for message in await self._receive(min(free, RECEIVE_BATCH), stop):
                 if stop.is_set():
                     await self._hide(message, Hide(0, "stopping"))
                     continue
                 task = asyncio.create_task(self._one(message))
                 self.running.add(task)
                 task.add_done_callback(self.running.discard)
+
+    async def _room(self) -> None:
+        """Until a job may begin, and for a moment more: others are likely to end with it, and one poll serves all."""
+        if len(self.running) == self.concurrency:
+            await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+        if self.running and self.concurrency - len(self.running) < RECEIVE_BATCH:
+            await asyncio.wait(self.running, timeout=ROOM_WITHIN_S)
 
     async def _receive(self, most: int, stop: asyncio.Event) -> Sequence[Message]:
         try:

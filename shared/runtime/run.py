@@ -50,4 +50,4 @@ def beat_due(run: Run, now: int) -> bool:
     since_ms = now - (run.beat_at or run.began_at)
     changed = run.progress != run.carried
     wait_ms = (PROGRESS_EVERY_MS if run.beat_at else FIRST_PROGRESS_AFTER_MS) if changed else BEAT_EVERY_MS
-    return since_ms >= wait_ms
+    return since_ms >= wait_ms and not run.finished

@@ -32,34 +32,34 @@ async def put(dynamodb: Any, table: str, pk: str, payload: str) -> None:
 
 async def work_batch(sqs: Any, dynamodb: Any, *, queue_url: str, table: str, batch: int = 10, wait_s: int = 0) -> int:
     """→ how many jobs were done."""
-    messages = await _received(sqs, queue_url, batch, wait_s)
-    await asyncio.gather(*(_one(dynamodb, table, json.loads(message["Body"])) for message in messages))
-    await _delete(sqs, queue_url, messages)
+    messages = await received(sqs, queue_url, batch, wait_s)
+    await asyncio.gather(*(work(dynamodb, table, json.loads(message["Body"])) for message in messages))
+    await delete(sqs, queue_url, messages)
     return len(messages)
 
 
 async def work_batch_without_state(sqs: Any, *, queue_url: str, batch: int = 10) -> int:
     """The job is in the message, and nobody can ask what became of it."""
-    messages = await _received(sqs, queue_url, batch, 0)
+    messages = await received(sqs, queue_url, batch, 0)
     for message in messages:
         json.loads(message["Body"])
-    await _delete(sqs, queue_url, messages)
+    await delete(sqs, queue_url, messages)
     return len(messages)
 
 
-async def _received(sqs: Any, queue_url: str, batch: int, wait_s: int) -> list[dict[str, Any]]:
-    answer = await sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=batch, WaitTimeSeconds=wait_s)
+async def received(sqs: Any, queue_url: str, batch: int, wait_s: int, **more: Any) -> list[dict[str, Any]]:
+    answer = await sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=batch, WaitTimeSeconds=wait_s, **more)
     messages: list[dict[str, Any]] = answer.get("Messages", [])
     return messages
 
 
-async def _delete(sqs: Any, queue_url: str, messages: list[dict[str, Any]]) -> None:
+async def delete(sqs: Any, queue_url: str, messages: list[dict[str, Any]]) -> None:
     if messages:
         entries = [{"Id": str(index), "ReceiptHandle": m["ReceiptHandle"]} for index, m in enumerate(messages)]
         await sqs.delete_message_batch(QueueUrl=queue_url, Entries=entries)
 
 
-async def _one(dynamodb: Any, table: str, job: dict[str, Any]) -> None:
+async def work(dynamodb: Any, table: str, job: dict[str, Any]) -> None:
     key = {"pk": {"S": f"{job['tenant_id']}#{job['job_id']}"}}
     token, now = secrets.token_hex(8), time.time_ns() // 1_000_000
     names = {"#status": "status", "#token": "token"}

@@ -43,6 +43,7 @@ class Witnessed(MemoryJobs):
 def test_a_handler_that_blocks_the_loop_keeps_its_lease_and_is_named_in_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(beats, "TICK_S", 0.05)
     monkeypatch.setattr(beats, "BLOCKED_AFTER_S", 0.2)
     jobs = Witnessed()
     leases: list[int] = []

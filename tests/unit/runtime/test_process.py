@@ -1,10 +1,14 @@
 """The long-running worker, in virtual time."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
+from shared.memory.clock import run_virtual
+from shared.memory.ports import memory_ports
+from shared.memory.queues import MemoryQueues
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
+from shared.ports import Clock, Message
 from shared.runtime.beats import TaskBeats
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
@@ -90,6 +94,38 @@ def test_no_more_jobs_run_at_a_time_than_it_was_told() -> None:
 
     with_worker(counted, story, concurrency=3)
     assert most == 3
+
+
+class CountedQueues(MemoryQueues):
+    """`batches`: how many messages each poll brought."""
+
+    def __init__(self, now: Clock) -> None:
+        super().__init__(now)
+        self.batches: list[int] = []
+
+    async def receive(self, job_type: str, *, max_messages: int, wait_s: int) -> Sequence[Message]:
+        messages = await super().receive(job_type, max_messages=max_messages, wait_s=wait_s)
+        self.batches.append(len(messages))
+        return messages
+
+
+def test_jobs_that_end_nearly_together_are_followed_by_one_poll_for_all() -> None:
+    async def brief(_payload: GenericPayload, context: Context) -> ProcessResult:
+        await asyncio.sleep(1 + int(context.job_id[-1], 16) / 1000)
+        return ProcessResult()
+
+    async def main(now: Clock) -> list[int]:
+        queues = CountedQueues(now)
+        world, stop = World(memory_ports(now, queues=queues), brief), asyncio.Event()
+        for _ in range(40):
+            await world.submit()
+        worker = asyncio.create_task(serving(world, stop, concurrency=10))
+        await asyncio.sleep(8)
+        stop.set()
+        await worker
+        return queues.batches
+
+    assert [size for size in run_virtual(main) if size] == [10, 10, 10, 10]
 
 
 def test_a_stop_waits_for_what_runs() -> None:
