@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+import structlog
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -15,6 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="URL",
         help="run the contract suite's AWS side against this endpoint (or `aws` itself) instead of the embedded one",
     )
+
+
+@pytest.fixture(autouse=True)
+def logs_as_they_were() -> Iterator[None]:
+    """A test that runs the command line leaves no logger behind that writes to its captured, closed output."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
