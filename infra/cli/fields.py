@@ -15,7 +15,6 @@ from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin  # Any: annotations, and JSON before it is validated
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
@@ -77,8 +76,8 @@ def paths_of(model: type[BaseModel], before: str = "") -> Iterator[str]:
 
 
 def shown_name(name: str, field: FieldInfo) -> str:
-    """A name of its own where the field has one (`validate` is `verify` to Python), else in snake_case."""
-    return name if field.alias in (None, to_camel(name)) else str(field.alias)
+    """As people write it: `validate` is `verify` to Python, which has another use for that name."""
+    return field.serialization_alias or name
 
 
 # --- values -----------------------------------------------------------------------------------------------------------
@@ -115,7 +114,7 @@ def _annotation(model: type[BaseModel] | None, path: Sequence[str]) -> Any:
 
 def _field(model: type[BaseModel] | None, name: str) -> FieldInfo | None:
     fields = model.model_fields if model else {}
-    return next((field for own, field in fields.items() if name in (own, field.alias)), None)
+    return next((field for own, field in fields.items() if name in (own, field.serialization_alias)), None)
 
 
 def model_in(annotation: Any) -> type[BaseModel] | None:

@@ -21,14 +21,15 @@ class FieldWords:
 
 def described(model: type[Payload]) -> list[FieldWords]:
     """Every field but `type`: the type's own, then those that all types have."""
-    schema = model.model_json_schema(by_alias=False)
+    schema = model.model_json_schema()
     found = [field for field in _walk(model, schema, schema, "") if field.path != "type"]
     return sorted(found, key=lambda field: field.path in BASE_FIELDS)
 
 
 def _walk(model: type[BaseModel], schema: dict[str, Any], root: dict[str, Any], before: str) -> Iterator[FieldWords]:
     for name, field in model.model_fields.items():
-        spec, path = schema["properties"][name], before + shown_name(name, field)
+        shown = shown_name(name, field)
+        spec, path = schema["properties"][shown], before + shown
         nested = model_in(field.annotation)
         if nested is not None:
             yield from _walk(nested, root["$defs"][nested.__name__], root, path + ".")

@@ -47,7 +47,7 @@ def invalid(error: ValidationError) -> InvalidInput:
 
 def json_schema() -> dict[str, Any]:  # Any: a JSON Schema is whatever JSON Schema says it is
     """The JSON Schema of the union, for `longshore types` and the HTTP API."""
-    return _ADAPTER.json_schema(by_alias=False)
+    return _ADAPTER.json_schema()
 
 
 def _path(location: tuple[str | int, ...]) -> str:

@@ -7,16 +7,23 @@ unknown field, a wrong type or a number in quotes is refused with the field's pa
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from shared.retry import Policy
+
+
+def _either_spelling(name: str) -> str | AliasChoices:
+    """snake_case first: that is how schemas and docs spell it."""
+    camel = to_camel(name)
+    return name if camel == name else AliasChoices(name, camel)
+
 
 STRICT = ConfigDict(
     strict=True,
     extra="forbid",
     frozen=True,
-    alias_generator=to_camel,
+    alias_generator=AliasGenerator(validation_alias=_either_spelling, serialization_alias=str),
     validate_by_name=True,
     validate_by_alias=True,
 )
@@ -54,7 +61,7 @@ class Payload(BaseModel):
 
     def body_json(self) -> str:
         """The type's own fields alone, compact, without defaults: what the row keeps and the payload's hash is of."""
-        return self.model_dump_json(exclude=BASE_FIELDS, exclude_defaults=True)
+        return self.model_dump_json(exclude=BASE_FIELDS, exclude_defaults=True, by_alias=True)
 
 
 BASE_FIELDS: set[str] = set(Payload.model_fields)
@@ -69,8 +76,18 @@ class Encryption(Strict):
 
 
 def _refuse_password(url: str) -> str:
-    if re.match(r"^[a-z0-9+]+://[^/@]*:[^/@]*@", url) or re.search(r"[?&](password|sslpassword)=", url):
+    """Of a database: everything before `?` is searched, since a password may hold a slash that nobody escaped."""
+    head, _, query = url.partition("?")
+    user_info = head.partition("://")[2].rpartition("@")[0]
+    if (not url.startswith("sqlite:") and ":" in user_info) or re.search(r"(^|&)(ssl)?password=", query):
         raise ValueError("must not hold a password: store the URL as a secret and give secret://NAME")
+    return url
+
+
+def refuse_user_info(url: str) -> str:
+    """Of a file: `https://user:password@host/…` would be kept in the job's row."""
+    if "@" in url.partition("://")[2].partition("/")[0]:
+        raise ValueError("must not hold a user or password: give a presigned URL")
     return url
 
 

@@ -14,7 +14,7 @@ class GenericOptions(Strict):
 
     timeout: Annotated[int, Field(ge=1, le=60)] | None = None
     retries: Annotated[int, Field(ge=0, le=20)] | None = None
-    queued: bool = Field(default=True, alias="async")
+    queued: bool = Field(default=True, validation_alias="async", serialization_alias="async")
 
 
 class GenericPayload(Payload):

@@ -3,12 +3,14 @@
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
-from shared.payloads.base import DatabaseRef, Encryption, Payload, Strict, Tables
+from shared.payloads.base import DatabaseRef, Encryption, Payload, Strict, Tables, refuse_user_info
 from shared.retry import Policy
 
-ArtifactUrl = Annotated[str, StringConstraints(pattern=r"^(s3|https)://[^\s]+$", max_length=2048)]
+ArtifactUrl = Annotated[
+    str, StringConstraints(pattern=r"^(s3|https)://[^\s]+$", max_length=2048), AfterValidator(refuse_user_info)
+]
 
 
 class RestoreOptions(Strict):
@@ -16,7 +18,7 @@ class RestoreOptions(Strict):
     `skip_errors` collects bad rows instead of failing; `timeout` (seconds) and `retry_attempts` override the policy."""
 
     overwrite: bool = False
-    verify: bool = Field(default=True, alias="validate")
+    verify: bool = Field(default=True, validation_alias="validate", serialization_alias="validate")
     batch_size: Annotated[int, Field(ge=1, le=100_000)] = 5_000
     timeout: Annotated[int, Field(ge=1, le=300)] | None = None
     retry_attempts: Annotated[int, Field(ge=1, le=20)] | None = None

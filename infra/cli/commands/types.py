@@ -39,7 +39,7 @@ def command(job_type: str | None) -> None:
     from shared.payloads import json_schema
 
     if options().json:
-        print_json(payload_model(job_type).model_json_schema(by_alias=False) if job_type else json_schema())
+        print_json(payload_model(job_type).model_json_schema() if job_type else json_schema())
     elif job_type is None:
         stdout().print(_all())
     else:

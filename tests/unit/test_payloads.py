@@ -1,0 +1,79 @@
+"""The doors' first question: what may a payload say?"""
+
+import pytest
+
+from shared.errors import InvalidInput
+from shared.payloads import json_schema, read_payload
+from shared.payloads.restore import RestorePayload
+
+RESTORE = '"type": "restore", "backup_url": "s3://b/k"'
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ("{", "(the document)"),
+        ("[]", "(the document)"),
+        ('{"type": "nope"}', "(the document)"),
+        ('{"type": "generic"}', "operation"),
+        ('{"type": "generic", "operation": "x", "extra": 1}', "extra"),
+        ('{"type": "generic", "operation": "x", "options": {"timeout": "5"}}', "options.timeout"),
+        ('{"type": "generic", "operation": "x", "job_id": "a/b"}', "job_id"),
+        ('{"type": "generic", "operation": "x", "tenantId": "a#b"}', "tenantId"),
+        ('{"type": "extract", "database": "sqlite:///x", "tables": [""]}', "tables.0"),
+        ('{"type": "extract", "database": "sqlite:///x", "tables": ["a"], "output_path": "../up"}', "output_path"),
+        (f'{{{RESTORE}, "backupUrl": "s3://b/other", "database": "sqlite:///x"}}', "backupUrl"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_path(document: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_payload(document)
+    assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "database",
+    [
+        "postgresql://me:hunter2@host/db",
+        "postgresql://me:hun/ter2@host/db",
+        "postgres://me:@host/db",
+        "postgresql://host/db?user=me&password=hunter2",
+    ],
+)
+def test_a_password_is_refused_at_the_door_and_not_repeated(database: str) -> None:
+    with pytest.raises(InvalidInput, match="secret://NAME") as caught:
+        read_payload(f'{{{RESTORE}, "database": "{database}"}}')
+    assert caught.value.field == "database"
+    assert "hun" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "database", ["postgresql://me@host:5432/db", "sqlite:///a:b@c.db", "secret://shop", "env://SHOP"]
+)
+def test_a_database_without_a_password_is_welcome(database: str) -> None:
+    assert f'"database":"{database}"' in read_payload(f'{{{RESTORE}, "database": "{database}"}}').body_json()
+
+
+def test_a_files_address_may_not_hold_a_user() -> None:
+    with pytest.raises(InvalidInput, match="presigned") as caught:
+        read_payload('{"type": "restore", "backup_url": "https://me:pw@host/x", "database": "secret://a"}')
+    assert caught.value.field == "backup_url"
+
+
+@pytest.mark.parametrize("skip_errors", ["skip_errors", "skipErrors"])
+def test_both_spellings_are_read_and_one_is_kept(skip_errors: str) -> None:
+    payload = read_payload(
+        f'{{{RESTORE}, "database": "secret://a", "options": {{"{skip_errors}": true, "validate": false}}}}'
+    )
+    assert isinstance(payload, RestorePayload)
+    assert (payload.options.skip_errors, payload.options.verify) == (True, False)
+    kept = payload.body_json()
+    assert '"skip_errors":true' in kept
+    assert '"validate":false' in kept
+    assert read_payload(kept.replace("{", '{"type":"restore",', 1)) == payload
+
+
+def test_the_schema_spells_fields_as_people_write_them() -> None:
+    definitions = json_schema()["$defs"]
+    assert {"validate", "skip_errors", "batch_size"} <= set(definitions["RestoreOptions"]["properties"])
+    assert {"timeout", "retries", "async"} == set(definitions["GenericOptions"]["properties"])
