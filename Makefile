@@ -4,7 +4,8 @@ VENV   := .venv
 SAM    := .venv-sam
 RUN    := $(VENV)/bin/
 UV     := $(VENV)/bin/uv
-export UV_SYSTEM_CERTS := true  # trust what the machine trusts, as pip and the browser do
+# Trust what the machine trusts, as pip and the browser do.
+export UV_SYSTEM_CERTS := true
 
 # What functions run on is said once, in the template.
 RUNTIME := $(shell sed -n 's/^ *Runtime: python//p' template.yaml | head -n 1)
