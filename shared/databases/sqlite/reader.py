@@ -67,15 +67,20 @@ class SqliteReader:
         """The read transaction does."""
 
     def query(self, sql: str) -> Table:
+        """SQLite must accept it by itself, before parentheses are put around it."""
         self._connection.set_authorizer(_reading_only)
         statement = sql.rstrip("; \t\r\n")
+        self._asked(f"EXPLAIN {statement}", ("no_such_table", "no_such_column"))
+        found = self._asked(f"SELECT * FROM (\n{statement}\n) LIMIT 0").description
+        return query_table(statement, (Column(name) for name, *_ in found))
+
+    def _asked(self, statement: str, told: tuple[str, ...] = ()) -> sqlite3.Cursor:
         try:
-            found = self._connection.execute(f"SELECT * FROM (\n{statement}\n) LIMIT 0").description
+            return self._connection.execute(statement)
         except (sqlite3.Error, sqlite3.Warning) as error:
             fault = sqlite_fault(error)
-            code = fault.code if fault and fault.code.startswith("no_such") else "query_refused"
+            code = fault.code if fault and fault.code in told else "query_refused"
             raise Permanent(code, f"not a single SELECT that SQLite accepts: {error}", field="query") from None
-        return query_table(statement, (Column(name) for name, *_ in found))
 
     def rows_expected(self, table: Table) -> int | None:
         return (
