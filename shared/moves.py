@@ -46,6 +46,8 @@ class Move:
     changes: Mapping[str, object]
     token: str | None = None
     creates: Job | None = None
+    seen: Job | None = None
+    """The row as its writer knows it whole, if it does: `foreseen` then says what nobody needs to read back."""
 
     def __post_init__(self) -> None:
         if not applicable(self.event, self.facts):
@@ -75,6 +77,11 @@ def applied(move: Move, job: Job | None) -> Job:
         return move.creates
     after = {name: _changed(getattr(job, name), change) for name, change in move.changes.items()}
     return replace(job, **after)  # type: ignore[arg-type]  # names and kinds are the builders' below; contract tests hold them
+
+
+def foreseen(move: Move) -> Job | None:
+    """The row after `move`, if its writer knows enough to say so."""
+    return move.creates or (move.seen and applied(move, move.seen))
 
 
 def happened(move: Move, image: Job | None) -> bool:
@@ -166,6 +173,7 @@ def settle(job: Job, event: Event, changes: Mapping[str, object], *, now: int, t
         _holding(job),
         ending | gone | {"history": history} | dict(changes) | {"token": token},
         token,
+        seen=job,
     )
 
 

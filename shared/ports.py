@@ -27,7 +27,8 @@ Tokens = Callable[[], str]
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """The write was made (now, or earlier with its answer lost); the row as it is after it."""
+    """The write was made (now, or earlier with its answer lost); the row as it is after it, or as its writer knew it
+    would be (`moves.foreseen`)."""
 
     job: Job
 

@@ -112,7 +112,7 @@ class Attempt(Generic[P]):
         job, ports = run.job, self._ports
         now = ports.now()
         verdict = settle(outcome, job, policy, dice=ports.dice(), now=now)
-        changes = dict(verdict.changes) | ({"progress": run.progress} if run.progress != run.carried else {})
+        changes = dict(verdict.changes) | ({"progress": run.progress} if run.progress else {})
         until = job.lease_until or now
         changes |= await patiently(lambda: self._publish(run, outcome, verdict, policy, now), ports, until=until)
         token = ports.token()
