@@ -12,7 +12,13 @@ four at the seam where it enters.
 from typing import Final
 
 MESSAGE_BYTES_MAX: Final = 200
-"""A row keeps this much of an error's message; the whole of it is kept beside the row."""
+"""A row keeps this much of an error's message; more of it is kept beside the row."""
+
+CODE_BYTES_MAX: Final = 64
+FIELD_BYTES_MAX: Final = 128
+
+STORY_BYTES_MAX: Final = 8_192
+"""Of a message, and of a stack, beside the row."""
 
 
 class LongshoreError(Exception):

@@ -9,6 +9,9 @@ from typing import Final
 
 from shared.errors import LongshoreError, Permanent, Transient
 
+DELAY_S_MAX: Final = 366 * 24 * 3600
+"""Nothing is put off for longer, whoever asks."""
+
 ALWAYS_PERMANENT: Final[tuple[type[BaseException], ...]] = (AssertionError, TypeError)
 """The author's own mistakes: the same code will make them again."""
 
@@ -44,4 +47,9 @@ def is_permanent(error: BaseException, policy: Policy) -> bool:
 def backoff_s(failures: int, policy: Policy, dice: float, *, retry_after_s: float | None = None) -> float:
     """Seconds to wait after the `failures`-th failure (from 1); `dice` in [0, 1). Never less than `retry_after_s`."""
     ceiling_s = min(policy.max_delay_s, policy.base_delay_s * 2.0 ** min(failures - 1, 63))
-    return max(dice * ceiling_s, retry_after_s or 0.0)
+    return bounded_s(max(dice * ceiling_s, retry_after_s or 0.0))
+
+
+def bounded_s(delay_s: float) -> float:
+    """A delay that makes sense: none, up to a year."""
+    return min(max(0.0, delay_s), DELAY_S_MAX)

@@ -19,13 +19,15 @@ from shared.errors import MESSAGE_BYTES_MAX
 from shared.job import Job, compact_json, rfc3339
 from shared.moves import Plus
 from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped
-from shared.retry import Policy, backoff_s
+from shared.retry import Policy, backoff_s, bounded_s
 from shared.status import Event
 
 HOPS_MAX: Final = 10_000
 """A job that moved into QUEUED this often is going round in circles."""
 
 CHECKPOINT_BYTES_MAX: Final = 1_024
+
+NOTE_BYTES_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ def settle(outcome: Outcome, job: Job, policy: Policy, *, dice: float, now: int)
         case Failed():
             return _failed(outcome, job, policy, dice, now)
         case Snooze(delay_s, reason):
-            return replace(_again(Event.SNOOZE, job, policy, now + round(max(0.0, delay_s) * 1000), now), note=reason)
+            queued = _again(Event.SNOOZE, job, policy, now + round(bounded_s(delay_s) * 1000), now)
+            return replace(queued, note=queued.note or shortened(reason, NOTE_BYTES_MAX))
         case Proceed(checkpoint):
             return _proceeded(checkpoint, job, policy, dice, now)
 
@@ -69,8 +72,9 @@ def error_json(failure: Failed, job: Job, now: int) -> str:
 
 
 def shortened(text: str, bytes_max: int) -> str:
+    """Its beginning, and only what UTF-8 can write: half a surrogate pair becomes a question mark."""
     data = text.encode("utf-8", "replace")
-    return text if len(data) <= bytes_max else data[: bytes_max - 3].decode("utf-8", "ignore") + "…"
+    return data.decode() if len(data) <= bytes_max else data[: bytes_max - 3].decode("utf-8", "ignore") + "…"
 
 
 def _failed(failure: Failed, job: Job, policy: Policy, dice: float, now: int) -> Verdict:

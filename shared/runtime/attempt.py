@@ -5,9 +5,8 @@ world refuses is tried again until the lease is over: what was done is worth the
 """
 
 import asyncio
-import inspect
-import traceback
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final, Generic, TypeVar
 
@@ -16,20 +15,22 @@ from pydantic_core import from_json
 from structlog.stdlib import BoundLogger
 
 from shared.envelope import Envelope, stored_payload
-from shared.errors import LongshoreError, Permanent, Transient, WorldFault
-from shared.job import Job, compact_json
+from shared.errors import MESSAGE_BYTES_MAX, LongshoreError, WorldFault
+from shared.job import Job
 from shared.moves import Move, forgotten
 from shared.moves import settle as settlement
-from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped
+from shared.outcomes import Done, Failed, Outcome, Partial
 from shared.payloads.base import Payload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Message, Ports, Refused
-from shared.retry import Policy, is_permanent
+from shared.retry import Policy
+from shared.runtime.calling import called
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_failure, keep_history, payload_of, response_json
+from shared.runtime.ending import failed, outcome_of, snoozed
 from shared.runtime.host import Host
-from shared.runtime.logs import get_logger, redacted
+from shared.runtime.logs import get_logger
 from shared.runtime.patience import patiently
 from shared.runtime.run import Run, Stop
 from shared.status import Event
@@ -40,11 +41,11 @@ P = TypeVar("P", bound=Payload)
 CLEANUP_S: Final = 5.0
 """A handler that was stopped has this long to clean up."""
 
-WORLD_FAULT_DELAY_S: Final = 30.0
-
 INLINE_BYTES_MAX: Final = 256
 ROW_ERRORS_MAX: Final = 100
-TRACE_BYTES_MAX: Final = 8_192
+
+ANSWER_MARGIN_MS: Final = 1_000
+"""Left of an invocation when a settlement is given up, so that what is done is still acknowledged."""
 
 
 class Attempt(Generic[P]):
@@ -67,10 +68,9 @@ class Attempt(Generic[P]):
         try:
             payload = await self._payload(job, envelope)
         except WorldFault as fault:  # nobody's fault: no attempt is spent
-            return await self._settle(_new_run(job, ports.now(), 0.0), _snoozed(fault), Policy(), host)
+            return await self._settle(_new_run(job, ports.now(), 0.0), snoozed(fault), Policy(), host)
         except LongshoreError as error:
-            problem = Failed(error.code, error.message, permanent=True, field=error.field)
-            return await self._settle(_new_run(job, ports.now(), 0.0), problem, Policy(), host)
+            return await self._settle(_new_run(job, ports.now(), 0.0), failed(error, Policy()), Policy(), host)
         policy = payload.effective_policy()
         run = _new_run(job, ports.now(), min(policy.timeout_s, host.time_left_s()))
         outcome = await self._execute(run, payload, policy, message, host)
@@ -90,21 +90,24 @@ class Attempt(Generic[P]):
 
     async def _execute(self, run: Run, payload: P, policy: Policy, message: Message | None, host: Host) -> Outcome:
         """Until the handler ends, or its time is over, or somebody stops it."""
-        handler = asyncio.ensure_future(_called(self._type, payload, Context(run, self._ports, _logger(run.job))))
-        run.cancel_handler = partial(_cancel, asyncio.get_running_loop(), handler)
+        handler = asyncio.ensure_future(called(self._type, payload, Context(run, self._ports, _logger(run.job))))
+        loop = asyncio.get_running_loop()
+        halted = loop.create_future()
+        run.on_halt = partial(loop.call_soon_threadsafe, _tell_once, halted)
         host.started(run)
         hide = None if message is None or host.hide is None else _bound(host.hide, message)
         try:
             async with host.beats.during(run, hide):
-                await asyncio.wait({handler}, timeout=(run.ends_at - self._ports.now()) / 1000)
-                timed_out = not handler.done()
-                await _ended(handler)
+                left_s = (run.ends_at - self._ports.now()) / 1000
+                await asyncio.wait({handler, halted}, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
+                await _ended(handler, run)
         finally:
             run.finished = True
             handler.cancel()
         if not handler.done():
             _logger(run.job).error("handler_ignores_cancel", cleanup_s=CLEANUP_S)
-        return _outcome(handler, run, policy, timed_out=timed_out)
+            handler.add_done_callback(_retrieved)
+        return outcome_of(handler, run, policy)
 
     # --- settle -------------------------------------------------------------------------------------------------------
 
@@ -113,8 +116,14 @@ class Attempt(Generic[P]):
         now = ports.now()
         verdict = settle(outcome, job, policy, dice=ports.dice(), now=now)
         changes = dict(verdict.changes) | ({"progress": run.progress} if run.progress else {})
-        until = job.lease_until or now
-        changes |= await patiently(lambda: self._publish(run, outcome, verdict, policy, now), ports, until=until)
+        until = min(run.lease_until, now + 1000 * host.time_left_s() - ANSWER_MARGIN_MS)
+        try:
+            changes |= await patiently(lambda: self._publish(run, outcome, verdict, policy, now), ports, until=until)
+        except (TypeError, ValueError) as error:  # pydantic's, json's and UTF-8's word for what cannot be written
+            if not isinstance(outcome, Done | Partial):
+                raise
+            unwritable = replace(failed(error, policy), code="invalid_result", permanent=True)
+            return await self._settle(run, unwritable, policy, host)
         token = ports.token()
         move = settlement(job, verdict.event, changes, now=now, token=token, who=host.who, note=verdict.note)
         answer = await patiently(lambda: ports.jobs.apply(move), ports, until=until)
@@ -136,7 +145,7 @@ class Attempt(Generic[P]):
             return {}
         result = _timed(outcome.result, (now - run.began_at) / 1000)
         if isinstance(outcome, Done) and policy.inline_result:
-            text = compact_json(None if result is None else result.model_dump(mode="json", exclude_defaults=True))
+            text = "null" if result is None else result.model_dump_json(exclude_defaults=True)
             if len(text.encode()) <= INLINE_BYTES_MAX:
                 return {"inline_result": text, "result": None}
         key = job.prefix + "result.json"
@@ -145,73 +154,26 @@ class Attempt(Generic[P]):
         return {"result": key, "inline_result": None}
 
 
-# --- the handler and how it ended -------------------------------------------------------------------------------------
+# --- the handler ------------------------------------------------------------------------------------------------------
 
 
-async def _called(job_type: JobType[P], payload: P, context: Context) -> object:
-    try:
-        if inspect.iscoroutinefunction(job_type.function):
-            return await job_type.function(payload, context)
-        return await asyncio.to_thread(job_type.function, payload, context)
-    except SystemExit as error:  # it would end the worker's loop, and its neighbours with it
-        raise Permanent("handler_exited", f"the handler called exit({error.code!r})") from error
+def _tell_once(halted: "asyncio.Future[None]") -> None:
+    if not halted.done():
+        halted.set_result(None)
 
 
-def _cancel(loop: asyncio.AbstractEventLoop, handler: "asyncio.Future[object]") -> None:
-    """From whichever thread."""
-    loop.call_soon_threadsafe(handler.cancel)
-
-
-async def _ended(handler: "asyncio.Future[object]") -> None:
-    """Cancel the handler if it still runs, and give it a moment to clean up."""
+async def _ended(handler: "asyncio.Future[object]", run: Run) -> None:
+    """Cancel the handler if it still runs, for whichever reason, and give it a moment to clean up."""
     if not handler.done():
+        run.halt(Stop.TIMEOUT)
         handler.cancel()
         await asyncio.wait({handler}, timeout=CLEANUP_S)
 
 
-def _outcome(handler: "asyncio.Future[object]", run: Run, policy: Policy, *, timed_out: bool) -> Outcome:
-    """What the handler's end means. A stop that came too late to stop anything is none."""
-    cut_short = not handler.done() or handler.cancelled()
-    if cut_short and run.stop is Stop.CANCELLED:
-        return Stopped()
-    if cut_short and run.stop is Stop.SHUTDOWN:
-        return Snooze(0.0)
-    if timed_out:
-        seconds = (run.ends_at - run.began_at) / 1000
-        return Failed("timeout", f"still running after {seconds:g} s", permanent=False)
-    if cut_short:
-        return Failed("interrupted", "the handler cancelled itself", permanent=False)
-    error = handler.exception()
-    if isinstance(error, WorldFault):
-        return _snoozed(error)
-    return _failed(error, policy) if error is not None else _returned(handler.result())
-
-
-def _returned(value: object) -> Outcome:
-    match value:
-        case None | BaseModel():
-            return Done(value)
-        case Partial() | Snooze() | Proceed():
-            return value
-    kind = type(value).__name__
-    return Failed("invalid_result", f"the handler returned {kind}; a pydantic model was expected", permanent=True)
-
-
-def _snoozed(fault: WorldFault) -> Snooze:
-    return Snooze(WORLD_FAULT_DELAY_S, fault.code)
-
-
-def _failed(error: BaseException, policy: Policy) -> Failed:
-    known = isinstance(error, LongshoreError)
-    trace = "".join(traceback.format_exception(error))
-    return Failed(
-        code=error.code if isinstance(error, LongshoreError) else type(error).__name__,
-        message=redacted(error.message if isinstance(error, LongshoreError) else str(error) or type(error).__name__),
-        permanent=is_permanent(error, policy),
-        field=error.field if isinstance(error, LongshoreError) else None,
-        retry_after_s=error.retry_after_s if isinstance(error, Transient) else None,
-        trace=None if known else shortened(redacted(trace[-TRACE_BYTES_MAX:]), TRACE_BYTES_MAX),
-    )
+def _retrieved(handler: "asyncio.Future[object]") -> None:
+    """Of a run that is settled: asyncio would log the error, whatever it holds."""
+    if not handler.cancelled():
+        handler.exception()
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -222,7 +184,14 @@ def _logger(job: Job) -> BoundLogger:
 
 
 def _new_run(job: Job, now: int, seconds: float) -> Run:
-    return Run(job=job, began_at=now, ends_at=now + round(seconds * 1000), progress=job.progress, carried=job.progress)
+    return Run(
+        job=job,
+        began_at=now,
+        ends_at=now + round(seconds * 1000),
+        lease_until=job.lease_until or now,
+        progress=job.progress,
+        carried=job.progress,
+    )
 
 
 def _base_fields(job: Job) -> dict[str, object]:
@@ -237,7 +206,7 @@ def _bound(hide: Callable[[Ports, Message], Awaitable[None]], message: Message) 
 
 def _worth_keeping(failure: Failed) -> bool:
     """Does the row have no room for all of it?"""
-    return failure.trace is not None or failure.message != shortened(failure.message, 200)
+    return failure.trace is not None or failure.message != shortened(failure.message, MESSAGE_BYTES_MAX)
 
 
 def _timed(result: BaseModel | None, duration_s: float) -> BaseModel | None:

@@ -15,10 +15,9 @@ from concurrent.futures import Future
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol
 
-from shared.errors import WorldFault
 from shared.moves import beat
 from shared.ports import Ports, Refused
-from shared.runtime.logs import get_logger
+from shared.runtime.logs import get_logger, redacted
 from shared.runtime.run import Run, Stop, beat_due
 
 TICK_S: Final = 1.0
@@ -147,8 +146,8 @@ async def _beat_patiently(
         await _beat(run, ports, now, lease_until)
         if hide is not None:
             await hide(ports)
-    except WorldFault as fault:
-        get_logger().warning("beat_failed", job_id=run.job.job_id, reason=str(fault))
+    except Exception as error:  # noqa: BLE001  # a run whose beats have ended would lose its lease while it lives
+        get_logger().warning("beat_failed", job_id=run.job.job_id, reason=redacted(str(error)))
 
 
 async def _beat(run: Run, ports: Ports, now: int, lease_until: int | None) -> None:
@@ -158,5 +157,6 @@ async def _beat(run: Run, ports: Ports, now: int, lease_until: int | None) -> No
         run.halt(Stop.LOST)
         return
     run.carried, run.beat_at = progress, now
+    run.lease_until = lease_until or run.lease_until
     if answer.job.cancel_requested:
         run.halt(Stop.CANCELLED)

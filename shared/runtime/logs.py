@@ -14,7 +14,7 @@ import structlog
 NAMESPACE: Final = "Longshore"
 
 _PASSWORD: Final = re.compile(
-    r"(?P<before>[a-z0-9+]+://[^\s/:@]*:)[^\s@]+(?=@)|(?P<key>\bpassword\s*=\s*)\S+", re.IGNORECASE
+    r"(?P<before>(?<![a-z0-9+])[a-z0-9+]+://[^\s/:@]*:)[^\s@]+(?=@)|(?P<key>\bpassword\s*=\s*)\S+", re.IGNORECASE
 )
 
 

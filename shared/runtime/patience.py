@@ -18,7 +18,7 @@ T = TypeVar("T")
 PATIENCE: Final = Policy(base_delay_s=0.2, max_delay_s=5.0)
 
 
-async def patiently(act: Callable[[], Awaitable[T]], ports: Ports, *, until: int) -> T:
+async def patiently(act: Callable[[], Awaitable[T]], ports: Ports, *, until: float) -> T:
     """`await act()`, again and again until it answers or `until` (milliseconds) is near; then raises its WorldFault."""
     for failures in count(1):
         try:

@@ -19,6 +19,7 @@ BEAT_EVERY_MS: Final = 15_000
 class Stop(StrEnum):
     """Why a run must end before its handler does."""
 
+    TIMEOUT = "timeout"
     CANCELLED = "cancelled"
     LOST = "lost"
     SHUTDOWN = "shutdown"
@@ -30,19 +31,21 @@ class Run:
     ends_at: int
     """Milliseconds; the handler is stopped then."""
     began_at: int
+    lease_until: int
+    """Milliseconds; beats may move it on."""
     progress: str | None = None
     carried: str | None = None
     """The progress that the row already shows."""
     beat_at: int = 0
     stop: Stop | None = None
     finished: bool = False
-    cancel_handler: Callable[[], None] = field(default=lambda: None)
+    on_halt: Callable[[], object] = field(default=lambda: None)
 
     def halt(self, why: Stop) -> None:
         """Stop the handler, from whichever thread; the first reason stands."""
         if self.stop is None and not self.finished:
             self.stop = why
-            self.cancel_handler()
+            self.on_halt()
 
 
 def beat_due(run: Run, now: int) -> bool:

@@ -14,9 +14,8 @@ from shared.moves import submit
 from shared.payloads.base import Payload
 from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.ports import Applied, Page, Ports
+from shared.retry import DELAY_S_MAX
 from shared.runtime.documents import failures_of, keep_payload
-
-DELAY_S_MAX = 366 * 24 * 3600
 
 
 class Service:
