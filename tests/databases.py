@@ -58,7 +58,9 @@ class Jobs:
 
     async def start(self, kind: str, *, job_id: str | None = None, epoch: int = 1, **fields: object) -> object:
         payload = read_payload(json.dumps({"type": kind, **fields}))
-        self.runs.append(Run(_job(job_id or f"job_{next(self._numbers)}", epoch), ends_at=1 << 60, began_at=0))
+        self.runs.append(
+            Run(_job(job_id or f"job_{next(self._numbers)}", epoch), ends_at=1 << 60, lease_until=1 << 60, began_at=0)
+        )
         return await TYPES[kind].function(payload, Context(self.runs[-1], self.ports, structlog.get_logger()))
 
     @property

@@ -2,7 +2,6 @@
 
 import bz2
 import io
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -10,7 +9,7 @@ from typing import IO, Final, Literal, cast
 from zipfile import ZIP_DEFLATED, ZipFile
 
 import zstandard
-from isal import igzip
+from isal import igzip, igzip_lib
 from typing_extensions import Buffer
 
 from shared.errors import Permanent
@@ -28,6 +27,7 @@ _ZSTD_FEED_BYTES: Final = 2048
 
 
 _gzip_file = cast("Callable[..., IO[bytes]]", igzip.IGzipFile)
+_GzipError = cast("type[Exception]", igzip_lib.IsalError)
 
 
 def _zstd_file(out: IO[bytes]) -> IO[bytes]:
@@ -72,7 +72,7 @@ def decompressed(source: IO[bytes], compression: Compression, name: str) -> Iter
             if size_bytes > max(BOMB_BYTES_MIN, BOMB_RATIO * counted.size_bytes):
                 raise Permanent("decompression_bomb", f"{name} blows up to more than {size_bytes} bytes")
             yield piece
-    except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
+    except (EOFError, OSError, _GzipError, zstandard.ZstdError) as error:
         raise Permanent("corrupt_artifact", f"{name} is truncated or damaged ({compression}): {error}") from None
 
 

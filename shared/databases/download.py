@@ -48,8 +48,10 @@ async def download(
     guard = _Guard(allowed)
     connector = aiohttp.TCPConnector(socket_factory=guard.socket, ssl=tls or True)
     try:
-        async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, auto_decompress=False) as session:
-            response = await _answer(session, url)
+        async with (
+            aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, auto_decompress=False) as session,
+            await _answer(session, url) as response,
+        ):
             async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                 yield chunk
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
@@ -90,6 +92,7 @@ def _accepted(response: aiohttp.ClientResponse) -> aiohttp.ClientResponse:
     status = response.status
     if status == 200:
         return response
+    response.close()
     if status in _AGAIN or status >= 500:
         raise Transient("download_failed", f"the server answers {status}", field=_FIELD)
     code = "no_such_artifact" if status in _GONE else "download_refused"

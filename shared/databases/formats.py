@@ -114,8 +114,8 @@ def _open_csv(blocks: Iterator[str], name: str, convert: Convert) -> TextFile:
     first = next(blocks, "")
     head = _CSV_RECORD.match(first)
     columns = next(csv.reader(io.StringIO(head[0])), []) if head else []
-    if not all(columns) or not head:
-        raise _corrupt(name, "it does not begin with a CSV header")
+    if not columns or not all(columns) or len(set(columns)) < len(columns) or not head:
+        raise _corrupt(name, "it does not begin with a CSV header that names each column once")
     row = re.compile(",".join([_CSV_VALUE] * len(columns)) + r"\r?\n|(.)", re.DOTALL)
     rest: Iterator[str] = chain([first[head.end() :]], blocks)
     rest = map(_without_blank_lines, rest) if len(columns) > 1 else rest
@@ -231,8 +231,10 @@ def _keys(block: str, decode: Decode) -> set[str]:
 
 
 def _open_sql(texts: Iterator[str], name: str) -> TextFile:
-    first = next(filter(None, texts), "")
-    head = _SQL_HEAD.match(first)
+    first, head = "", None
+    while head is None and len(first) < RECORD_CHARS_MAX and (text := next(texts, None)) is not None:
+        first += text
+        head = _SQL_HEAD.match(first)
     if first and not head:
         raise _corrupt(name, "it does not begin with an INSERT as we write it")
     columns = [part[1:-1].replace('""', '"') for part in re.findall(_NAME, head[1])] if head else []

@@ -1,0 +1,222 @@
+"""Downloads: over TLS, from public addresses, and from nowhere else."""
+
+import asyncio
+import contextlib
+import datetime
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from shared.databases.download import Address, download, is_public
+from shared.errors import LongshoreError, Permanent, Transient
+from tests.databases import Jobs, make_sqlite
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1:248:1893:25c8:1946", True),
+        ("127.0.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104  an address to refuse
+        ("10.1.2.3", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("100.64.0.1", False),
+        ("169.254.169.254", False),
+        ("224.0.0.1", False),
+        ("255.255.255.255", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1", False),
+        ("fd00:ec2::254", False),
+        ("ff02::1", False),
+        ("::ffff:10.0.0.1", False),
+        ("::ffff:93.184.216.34", False),
+        ("64:ff9b::a00:1", False),
+        ("2002:a00:1::", False),
+        ("2001::a00:1", False),
+    ],
+)
+def test_an_address_is_public_or_it_is_not(address: str, public: bool) -> None:
+    assert is_public(ip_address(address)) is public
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "[::ffff:127.0.0.1]", "0x7f.1"])
+def test_our_own_network_is_out_of_reach(host: str) -> None:
+    error = failure(lambda: download(f"https://{host}:1/rows.csv?X-Amz-Signature=sesame"))
+    assert isinstance(error, Permanent)
+    assert (error.code, error.field) == ("address_refused", "backup_url")
+    assert "sesame" not in str(error)
+
+
+def test_a_restore_does_not_reach_it_either(tmp_path: Path) -> None:
+    url = make_sqlite(tmp_path / "t.db", "CREATE TABLE t (a)")
+    error = Jobs().fail("restore", database=url, tables=["t"], backup_url="https://127.0.0.1:1/t.csv")
+    assert error.code == "address_refused"
+
+
+def test_a_body_comes_as_it_is_in_bounded_chunks(tmp_path: Path) -> None:
+    body = bytes(range(256)) * 20_000
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": "gzip"})  # it is not: nobody looks
+
+    chunks = serve(tmp_path, answer)
+    assert b"".join(chunks) == body
+    assert max(map(len, chunks)) <= 1 << 20
+
+
+def test_a_redirect_is_followed_within_https(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        if request.path == "/rows.csv":
+            raise web.HTTPFound("elsewhere?x=1")
+        return web.Response(text=request.path_qs)
+
+    assert serve(tmp_path, answer) == [b"/elsewhere?x=1"]
+
+
+@pytest.mark.parametrize(
+    ("where", "code"),
+    [
+        ("http://example.org/", "download_refused"),
+        ("ftp://example.org/", "download_refused"),
+        ("file:///etc/passwd", "download_refused"),
+        ("https://10.0.0.1/", "address_refused"),
+        ("/rows.csv", "download_refused"),
+    ],
+)
+def test_a_redirect_leads_neither_out_of_https_nor_inside_nor_on_forever(tmp_path: Path, where: str, code: str) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=307, headers={"Location": where})
+
+    error = failure_of_serving(tmp_path, answer)
+    assert error.code == code
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (404, Permanent, "no_such_artifact"),
+        (403, Permanent, "download_refused"),
+        (204, Permanent, "download_refused"),
+        (429, Transient, "download_failed"),
+        (503, Transient, "download_failed"),
+    ],
+)
+def test_what_the_server_answers_tells_whether_to_come_again(
+    tmp_path: Path, status: int, kind: type[LongshoreError], code: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(status=status)
+
+    error = failure_of_serving(tmp_path, answer)
+    assert (type(error), error.code) == (kind, code)
+
+
+def test_a_body_that_breaks_off_is_not_the_whole(tmp_path: Path) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "100"})
+        await response.prepare(request)
+        await response.write(b"only this")
+        assert request.transport is not None
+        request.transport.close()
+        return response
+
+    assert failure_of_serving(tmp_path, answer).code == "download_failed"
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="secret")
+
+    async def run() -> None:
+        async with serving(tmp_path, answer) as (url, _):
+            async for _chunk in download(url, allowed=lambda _: True):
+                pass
+
+    with pytest.raises(Transient, match="download_failed"):
+        asyncio.run(run())
+
+
+# --- a server ---------------------------------------------------------------------------------------------------------
+
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def loopback(address: Address) -> bool:
+    """The test's own server stands for a public one."""
+    return address.is_loopback
+
+
+def serve(home: Path, answer: Answer) -> list[bytes]:
+    async def run() -> list[bytes]:
+        async with serving(home, answer) as (url, tls):
+            return [chunk async for chunk in download(url, allowed=loopback, tls=tls)]
+
+    return asyncio.run(run())
+
+
+def failure_of_serving(home: Path, answer: Answer) -> LongshoreError:
+    with pytest.raises(LongshoreError) as caught:
+        serve(home, answer)
+    return caught.value
+
+
+def failure(begin: Callable[[], AsyncIterator[bytes]]) -> LongshoreError:
+    async def run() -> None:
+        async for _ in begin():
+            pass
+
+    with pytest.raises(LongshoreError) as caught:
+        asyncio.run(run())
+    return caught.value
+
+
+@contextlib.asynccontextmanager
+async def serving(home: Path, answer: Answer) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
+    """→ a URL on a server of our own, and what trusts its certificate."""
+    pem = certificate(home)
+    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(pem))
+    theirs.load_cert_chain(pem)
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=theirs)
+    await site.start()
+    try:
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}/rows.csv", ours
+    finally:
+        await runner.cleanup()
+
+
+def certificate(home: Path) -> Path:
+    """A self-signed one for 127.0.0.1, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = home / "server.pem"
+    path.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return path
