@@ -110,7 +110,7 @@ def sqlite_contents(url: str) -> dict[str, list[tuple[object, ...]]]:
     }
     for kind, name, _ in list(found["schema"]):
         if kind == "table":
-            rows = ask_sqlite(url, f"SELECT * FROM {quote(str(name))}")  # noqa: S608  # quoted
+            rows = ask_sqlite(url, f"SELECT * FROM {quote(str(name))}")
             found[str(name)] = sorted(tuple((type(value).__name__, repr(value)) for value in row) for row in rows)
     return found
 

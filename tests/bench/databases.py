@@ -1,14 +1,13 @@
 """Rows per second and peak memory of reading and loading a table, ours against the bare library path, in turns.
 
-Every measurement is a process of its own, since memory is the process's. Ours is the whole path of a job: thread, chunks,
-counts, checksum. The library path is the shortest program that makes or loads such a file, with none of the promises.
+Every measurement is a process of its own, since memory is the process's. Ours is the whole path of a job: thread,
+chunks, counts, checksum. The library path is the shortest program that makes or loads such a file, with no promises.
 """
 
 import asyncio
 import csv
 import io
 import json
-import os
 import resource
 import sqlite3
 import subprocess
@@ -38,9 +37,11 @@ MEMORY_MAX_MB: Final = 256
 COLUMNS: Final = "id customer_id sku name price qty note ok created data"
 SQLITE_TABLE: Final = """CREATE TABLE orders (id INTEGER PRIMARY KEY, customer_id INTEGER, sku TEXT, name TEXT,
     price REAL, qty INTEGER, note TEXT, ok BOOLEAN, created TEXT, data BLOB)"""
-SQLITE_ROWS: Final = """INSERT INTO orders WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
-    SELECT i, abs(random()) % 1000000, 'SKU-' || (i % 99999), 'Größe "L" ☃ ' || (i % 77), abs(random() % 100000) / 1000.0,
-    i % 9, iif(i % 3, NULL, 'note, with comma' || char(10) || 'and line'), i % 2, '2024-01-01T10:00:00Z',
+SQLITE_ROWS: Final = """INSERT INTO orders
+    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+    SELECT i, abs(random()) % 1000000, 'SKU-' || (i % 99999), 'Größe "L" ☃ ' || (i % 77),
+    abs(random() % 100000) / 1000.0, i % 9,
+    iif(i % 3, NULL, 'note, with comma' || char(10) || 'and line'), i % 2, '2024-01-01T10:00:00Z',
     iif(i % 10, NULL, x'0001ff') FROM n"""
 POSTGRES_TABLE: Final = """CREATE TABLE orders (id bigint PRIMARY KEY, customer_id integer, sku text, name text,
     price numeric(10, 3), qty integer, note text, ok boolean, created timestamptz, data bytea)"""

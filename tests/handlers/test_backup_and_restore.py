@@ -1,12 +1,11 @@
 """`backup` and `restore`, together: what comes back is what was there."""
 
 import json
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from itertools import product
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from shared.payloads.base import Encryption
@@ -176,24 +175,81 @@ def test_what_is_not_in_a_backup_is_named(tmp_path: Path) -> None:
     assert "virtual table words" in result.data["left_out"]  # type: ignore[operator]  # a list of texts
 
 
-def test_a_table_that_changes_while_it_is_read_is_read_as_it_was(shop: str, target: str) -> None:
-    """The writer commits between two tables of one snapshot."""
-    jobs = Jobs()
-    ask_sqlite(shop, "PRAGMA journal_mode = WAL")
-    create = jobs.ports.objects.upload
+# --- while others write -----------------------------------------------------------------------------------------------
 
-    async def meddle(key: str, **options: object) -> object:
-        with closing(sqlite3.connect(shop.removeprefix("sqlite:///"))) as other:
-            other.execute("INSERT INTO orders (customer_id) VALUES (1)")
-            other.execute("DELETE FROM customers WHERE id = 2")
-            other.commit()
+
+def between_tables(jobs: Jobs, meddle: Callable[[], object]) -> None:
+    """Have something happen before the second file is begun."""
+    create = jobs.ports.objects.upload
+    keys: list[str] = []
+
+    async def begin(key: str, **options: object) -> object:
+        keys.append(key)
+        if len(keys) == 2:
+            meddle()
         return await create(key, **options)  # type: ignore[arg-type]  # as it was called
 
+    jobs.ports.objects.upload = begin  # type: ignore[method-assign, assignment]  # the world meddles
+
+
+def test_a_table_that_changes_while_it_is_read_is_read_as_it_was(shop: str, target: str) -> None:
+    def meddle() -> None:
+        make_sqlite(
+            Path(shop.removeprefix("sqlite:///")),
+            "INSERT INTO orders (id) VALUES (13); DELETE FROM customers WHERE id = 2;",
+        )
+
+    jobs = Jobs()
+    ask_sqlite(shop, "PRAGMA journal_mode = WAL")
     before = sqlite_rows(shop)
-    jobs.ports.objects.upload = meddle  # type: ignore[method-assign, assignment]  # the world meddles
+    between_tables(jobs, meddle)
     url = manifest_url(jobs.run("backup", database=shop))
     jobs.run("restore", database=target, backup_url=url)
     assert sqlite_rows(target) == before != sqlite_rows(shop)
+
+
+@pytest.mark.postgres
+def test_a_postgres_table_that_changes_while_it_is_read_is_read_as_it_was(new_postgres: Callable[[], str]) -> None:
+    source, target = new_postgres(), new_postgres()
+    ask_postgres(source, POSTGRES_SHOP)
+    ask_postgres(source, "INSERT INTO customers (id, name) VALUES (1, 'Ada')")
+    ask_postgres(source, "INSERT INTO orders VALUES (1, 1, 1)")
+
+    def meddle() -> None:
+        ask_postgres(source, "INSERT INTO orders VALUES (2, 1, 1)")
+        impatient = psycopg.connect(source, options="-c lock_timeout=1")
+        with impatient, pytest.raises(psycopg.errors.LockNotAvailable):
+            impatient.execute("TRUNCATE orders")  # it would ignore the snapshot
+
+    jobs = Jobs()
+    between_tables(jobs, meddle)
+    url = manifest_url(jobs.run("backup", database=source))
+    jobs.run("restore", database=target, backup_url=url)
+    assert ask_postgres(target, "SELECT id FROM orders") == [(1,)]
+
+
+@pytest.mark.postgres
+def test_a_connection_that_breaks_ends_the_backup_and_leaves_no_manifest(new_postgres: Callable[[], str]) -> None:
+    jobs = Jobs()
+    url = make_every_postgres_value(new_postgres())
+    ours = "application_name = 'longshore' AND datname = current_database()"
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {ours}"
+    between_tables(jobs, lambda: ask_postgres(url, end))
+    error = jobs.fail("backup", database=url)
+    assert (type(error).__name__, error.code) == ("Transient", "snapshot_lost")
+    assert len(jobs.bodies) == 1  # the first table's file; nothing names it
+
+
+@pytest.mark.postgres
+def test_a_backup_fails_rather_than_leave_out_rows_that_a_policy_hides(new_postgres: Callable[[], str]) -> None:
+    url = new_postgres()
+    ask_postgres(url, "CREATE TABLE hidden (id integer)")
+    ask_postgres(url, "ALTER TABLE hidden ENABLE ROW LEVEL SECURITY")
+    ask_postgres(url, "GRANT SELECT ON hidden TO locked")
+    jobs = Jobs()
+    jobs.ports.secrets.values["default/shop"] = url.replace("postgres@", "locked:right@")  # type: ignore[attr-defined]  # in memory
+    assert jobs.fail("backup", database="secret://shop").code == "permission_denied"
+    assert jobs.run("extract", database="secret://shop", tables=["hidden"]).records_processed == 0
 
 
 def sqlite_rows(url: str) -> list[list[tuple[object, ...]]]:
