@@ -20,8 +20,9 @@ from shared.job import Job, attributes
 from shared.moves import CLOCK_SKEW_MS
 from shared.status import Event, Status, permitted
 
-HIDE_MAX_S: Final = 43_200
-"""SQS: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""
+HIDE_MAX_S: Final = 39_600
+"""SQS lets a message be invisible for 12 hours from its receipt, and refuses a change beyond: an hour of it may have
+passed. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""
 
 
 class Do(StrEnum):

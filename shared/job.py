@@ -16,6 +16,9 @@ from shared.status import Event, Status
 HISTORY_MAX: Final = 8
 """Moves kept in the row; older ones go to a write-once side item."""
 
+RESULT_NAME: Final = "longshore-result.json"
+"""Of the result document, below the run's prefix: no artefact may be called so."""
+
 LIST_SHARDS: Final = 8
 """A tenant's list index is spread over this many partitions, so that no tenant's writes get hot."""
 

@@ -70,8 +70,8 @@ class SideStore(Protocol):
 
     async def get(self, pk: str, sk: str) -> str | None: ...
 
-    async def query(self, pk: str, *, limit: int) -> Sequence[tuple[str, str]]:
-        """(sk, body) of the newest (greatest) sort keys first."""
+    async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
+        """(sk, body) of the sort keys that begin with `prefix`, the newest (greatest) first."""
         ...
 
 

@@ -89,8 +89,8 @@ def _failed(failure: Failed, job: Job, policy: Policy, dice: float, now: int) ->
 
 
 def _proceeded(checkpoint: str, job: Job, policy: Policy, dice: float, now: int) -> Verdict:
-    if len(checkpoint.encode()) > CHECKPOINT_BYTES_MAX:
-        too_large = Failed("checkpoint_too_large", f"at most {CHECKPOINT_BYTES_MAX} bytes", permanent=True)
+    if checkpoint != shortened(checkpoint, CHECKPOINT_BYTES_MAX):
+        too_large = Failed("checkpoint_too_large", f"at most {CHECKPOINT_BYTES_MAX} bytes of UTF-8", permanent=True)
         return _failed(too_large, job, policy, dice, now)
     if checkpoint == job.checkpoint:
         stuck = Failed("no_progress", "Proceed with the checkpoint of the run before", permanent=False)

@@ -1,7 +1,8 @@
 """EventBridge Scheduler: one-off schedules that send a wake-up and delete themselves.
 
 A schedule fires within the minute that begins at its time, in whole seconds, which here are UTC and rounded up: never
-too early. MessageGroupId is left out: Scheduler gives one to FIFO queues alone.
+too early. MessageGroupId is left out: Scheduler gives one to FIFO queues alone. Whatever it refuses is the stack's
+fault and never the wake-up's, which is then not given up: a role that it may not assume yet, a group that is missing.
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
 """
 
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 
 from shared.aws.clients import Clients
 from shared.aws.faults import AwsRefusal
+from shared.errors import WorldFault
 from shared.limits import check_outgoing
 from shared.names import Names
 from shared.ports import Outgoing
@@ -38,8 +40,8 @@ class AwsSchedules:
                 },
             )
         except AwsRefusal as refusal:
-            if refusal.code != "ConflictException":  # it has been made before
-                raise
+            if refusal.code != "ConflictException":  # else it has been made before
+                raise WorldFault(refusal.code, refusal.message) from refusal
 
 
 def at_expression(at: int) -> str:

@@ -32,15 +32,18 @@ class AwsSide:
         item = answer.get("Item")
         return str(item["body"]["S"]) if item else None
 
-    async def query(self, pk: str, *, limit: int) -> Sequence[tuple[str, str]]:
+    async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
         """As many pages of 1 MB as it takes."""
+        condition, values = "pk = :pk", {":pk": {"S": pk}}
+        if prefix:
+            condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": {"S": prefix}}
         found: list[tuple[str, str]] = []
         start: dict[str, Any] = {}
         while True:
             answer = await self._call(
                 "query",
-                KeyConditionExpression="pk = :pk",
-                ExpressionAttributeValues={":pk": {"S": pk}},
+                KeyConditionExpression=condition,
+                ExpressionAttributeValues=values,
                 ConsistentRead=True,
                 ScanIndexForward=False,
                 Limit=limit - len(found),

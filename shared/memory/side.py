@@ -21,7 +21,7 @@ class MemorySide:
         await turn()
         return self.items.get((pk, sk))
 
-    async def query(self, pk: str, *, limit: int) -> Sequence[tuple[str, str]]:
+    async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
         await turn()
-        found = sorted(((sk, body) for (owner, sk), body in self.items.items() if owner == pk), reverse=True)
-        return found[:limit]
+        mine = ((sk, body) for (owner, sk), body in self.items.items() if owner == pk and sk.startswith(prefix))
+        return sorted(mine, reverse=True)[:limit]

@@ -4,6 +4,7 @@ A payload is one flat JSON object: the base fields and the type's own. snake_cas
 unknown field, a wrong type or a number in quotes is refused with the field's path.
 """
 
+import json
 import re
 from typing import Annotated, ClassVar, Literal
 
@@ -35,6 +36,20 @@ Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, patt
 """A table's or column's name, any that the database allows; always quoted before it meets SQL."""
 
 
+METADATA_BYTES_MAX = 1_024
+"""As JSON: it is written with every move of the row."""
+
+
+def _small(metadata: dict[str, str | int | float | bool | None]) -> dict[str, str | int | float | bool | None]:
+    size_bytes = len(json.dumps(metadata, ensure_ascii=False).encode("utf-8", "replace"))
+    if size_bytes > METADATA_BYTES_MAX:
+        raise ValueError(f"{size_bytes:,} bytes as JSON; at most {METADATA_BYTES_MAX:,}")
+    return metadata
+
+
+Metadata = Annotated[dict[str, str | int | float | bool | None], AfterValidator(_small)]
+
+
 class Strict(BaseModel):
     """Base of every nested options object."""
 
@@ -53,7 +68,7 @@ class Payload(BaseModel):
     job_id: Name | None = None
     worker_id: Name | None = None
     user_id: Name | None = None
-    metadata: dict[str, str | int | float | bool | None] = Field(default_factory=dict, max_length=32)
+    metadata: Metadata = Field(default_factory=dict, max_length=32)
 
     def effective_policy(self) -> Policy:
         """The type's policy, with what this payload's own options change of it."""

@@ -1,6 +1,7 @@
 """What comes back: one result shape from handlers, one response document for whoever fetches it.
 
-The result document of a job (`…/result.json`) is a `Response`; `Response.data.result` is what the handler returned.
+The result document of a job (`…/longshore-result.json`) is a `Response`; `Response.data.result` is what its handler
+returned.
 """
 
 from typing import Literal

@@ -16,10 +16,10 @@ from structlog.stdlib import BoundLogger
 
 from shared.envelope import Envelope, stored_payload
 from shared.errors import MESSAGE_BYTES_MAX, LongshoreError, WorldFault
-from shared.job import Job
+from shared.job import RESULT_NAME, Job
 from shared.moves import Move, forgotten
 from shared.moves import settle as settlement
-from shared.outcomes import Done, Failed, Outcome, Partial
+from shared.outcomes import Done, Failed, Outcome, Partial, Stopped
 from shared.payloads.base import Payload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Message, Ports, Refused
@@ -114,16 +114,16 @@ class Attempt(Generic[P]):
     async def _settle(self, run: Run, outcome: Outcome, policy: Policy, host: Host) -> Applied | Refused:
         job, ports = run.job, self._ports
         now = ports.now()
-        verdict = settle(outcome, job, policy, dice=ports.dice(), now=now)
-        changes = dict(verdict.changes) | ({"progress": run.progress} if run.progress else {})
         until = min(run.lease_until, now + 1000 * host.time_left_s() - ANSWER_MARGIN_MS)
         try:
-            changes |= await patiently(lambda: self._publish(run, outcome, verdict, policy, now), ports, until=until)
-        except (TypeError, ValueError) as error:  # pydantic's, json's and UTF-8's word for what cannot be written
-            if not isinstance(outcome, Done | Partial):
+            verdict = settle(outcome, job, policy, dice=ports.dice(), now=now)
+            kept = await patiently(lambda: self._publish(run, outcome, verdict, policy, now), ports, until=until)
+        except (AttributeError, TypeError, ValueError) as error:  # of another type than it says, or not to be written
+            if isinstance(outcome, Failed | Stopped):
                 raise
             unwritable = replace(failed(error, policy), code="invalid_result", permanent=True)
             return await self._settle(run, unwritable, policy, host)
+        changes = dict(verdict.changes) | ({"progress": run.progress} if run.progress else {}) | kept
         token = ports.token()
         move = settlement(job, verdict.event, changes, now=now, token=token, who=host.who, note=verdict.note)
         answer = await patiently(lambda: ports.jobs.apply(move), ports, until=until)
@@ -148,7 +148,7 @@ class Attempt(Generic[P]):
             text = "null" if result is None else result.model_dump_json(exclude_defaults=True)
             if len(text.encode()) <= INLINE_BYTES_MAX:
                 return {"inline_result": text, "result": None}
-        key = job.prefix + "result.json"
+        key = job.prefix + RESULT_NAME
         body = response_json(job, result, _details(outcome), from_json(await payload_of(ports, job)))
         await ports.objects.put(key, body.encode())
         return {"result": key, "inline_result": None}

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from shared.errors import WorldFault
+from shared.errors import LongshoreError
 from shared.payloads.base import Payload
 from shared.ports import Message, Ports
 from shared.runtime.beats import TaskBeats
@@ -60,5 +60,5 @@ async def _hide(ports: Ports, job_type: str, message: Message, hide: Hide) -> No
     get_logger().info("hidden", message_id=message.message_id, seconds=hide.seconds, reason=hide.reason)
     try:
         await ports.queues.hide(job_type, message.receipt, seconds=hide.seconds)
-    except WorldFault as fault:  # it comes back all the same, when its visibility runs out
-        get_logger().warning("hide_failed", message_id=message.message_id, reason=str(fault))
+    except LongshoreError as error:  # it comes back all the same, when its visibility runs out
+        get_logger().warning("hide_failed", message_id=message.message_id, reason=str(error))

@@ -9,10 +9,11 @@ import structlog
 from pydantic import JsonValue, TypeAdapter
 
 from shared.errors import NotFound, Permanent
-from shared.job import Job, compact_json
+from shared.job import RESULT_NAME, Job, compact_json
 from shared.outcomes import Partial, Proceed, Snooze
 from shared.payloads.base import Encryption
 from shared.ports import Ports, Upload
+from shared.runtime.documents import SIDE_RETENTION_MS
 from shared.runtime.run import Run
 from shared.verdict import shortened
 
@@ -21,6 +22,7 @@ __all__ = ["Context", "Partial", "Proceed", "Snooze"]
 T = TypeVar("T")
 
 PROGRESS_TEXT_BYTES_MAX: Final = 120
+PROGRESS_METADATA_BYTES_MAX: Final = 1_024
 JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 
 
@@ -59,13 +61,14 @@ class Context:
     ) -> None:
         """How far the job is: `current` of `total` (unknown: None). Cheap: call it as often as you like.
 
-        It reaches the row after 1 s, then at most every 5 s, and with the settlement.
+        It reaches the row after 1 s, then at most every 5 s, and with the settlement. Long texts are shortened;
+        `metadata` of over 1,024 bytes as JSON raises Permanent("progress_too_large").
         """
         words = {"message": message, "context": context}
         fields: dict[str, object] = {"current": current, "total": total}
         fields |= {name: shortened(text, PROGRESS_TEXT_BYTES_MAX) for name, text in words.items() if text}
         fields |= {"indent_level": indent_level} if indent_level else {}
-        fields |= {"metadata": metadata} if metadata else {}
+        fields |= {"metadata": _small(metadata)} if metadata else {}
         self._run.progress = compact_json(fields)
 
     async def once(self, name: str, fn: Callable[[str], Awaitable[T]]) -> T:
@@ -78,7 +81,8 @@ class Context:
         kept = await self._ports.side.get(pk, sk)
         if kept is None:
             value = await fn(f"{self.job_id}:{name}")
-            await self._ports.side.put_once(pk, sk, compact_json(value))
+            expires_at = (self._ports.now() + SIDE_RETENTION_MS) // 1000
+            await self._ports.side.put_once(pk, sk, compact_json(value), expires_at=expires_at)
             kept = await self._ports.side.get(pk, sk) or "null"
         return JSON.validate_json(kept)  # type: ignore[return-value]  # the JSON of a T
 
@@ -115,8 +119,10 @@ class Artifacts:
     async def create(self, name: str, encryption: Encryption | None = None) -> AsyncIterator["ArtifactUpload"]:
         """Stream one file: `async with context.artifacts.create("orders.csv") as upload: await upload.write(chunk)`.
 
-        It exists once the block has ended well; any exception leaves nothing.
+        It exists once the block has ended well; any exception leaves nothing. Raises Permanent("reserved_name").
         """
+        if name == RESULT_NAME:
+            raise Permanent("reserved_name", f"{name} is the job's own result document", field="name")
         key = self._prefix + name
         upload = await self._objects.upload(key, encryption=encryption)
         handle = ArtifactUpload(upload, f"s3://{self._objects.bucket}/{key}")
@@ -157,3 +163,11 @@ class ArtifactUpload:
 
     async def write(self, chunk: bytes) -> None:
         await self._upload.write(chunk)
+
+
+def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    size_bytes = len(compact_json(metadata).encode("utf-8", "replace"))
+    if size_bytes > PROGRESS_METADATA_BYTES_MAX:
+        allowed = f"{size_bytes:,} bytes; at most {PROGRESS_METADATA_BYTES_MAX:,}"
+        raise Permanent("progress_too_large", allowed, field="metadata")
+    return metadata

@@ -24,7 +24,7 @@ async def keep_payload(ports: Ports, job: Job, body: str) -> None:
     """Write the payload of a new job where its row will say it is. Repeating it changes nothing."""
     match job.payload_place:
         case "side":
-            expires_at = (job.created_at + SIDE_RETENTION_MS) // 1000
+            expires_at = (max(job.created_at, job.due_at) + SIDE_RETENTION_MS) // 1000
             await ports.side.put_once(job.key, _payload_sk(job), body, expires_at=expires_at)
         case "s3":
             await ports.objects.put(_payload_key(job), body.encode())
@@ -74,8 +74,8 @@ async def keep_failure(ports: Ports, job: Job, failure: Failed, now: int) -> Non
 
 async def failures_of(ports: Ports, job: Job, *, limit: int = 20) -> Sequence[ErrorBody]:
     """Newest first."""
-    items = await ports.side.query(job.key, limit=limit)
-    return [ErrorBody.model_validate_json(body) for sk, body in items if sk.startswith("error#")]
+    items = await ports.side.query(job.key, limit=limit, prefix="error#")
+    return [ErrorBody.model_validate_json(body) for _, body in items]
 
 
 async def keep_history(ports: Ports, job: Job, entries: Sequence[str], now: int) -> None:

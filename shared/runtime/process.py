@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.errors import WorldFault
+from shared.errors import LongshoreError, WorldFault
 from shared.payloads.base import Payload
 from shared.ports import Message, Ports
 from shared.runtime.beats import LEASE_MS, Beats
@@ -63,7 +63,7 @@ async def serve(
             floor=floor,
             solitary=solitary,
             hide=_hidden(name),
-            started=house.runs.append,
+            started=house.began,
         )
         worker = Worker(assignment.job_type, ports, stack=stack)
         house.lanes.append(_Lane(worker, ports, name, assignment.concurrency, host))
@@ -80,23 +80,42 @@ class _House:
     stop: asyncio.Event
     lanes: list["_Lane"] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
+    closed: bool = False
 
     async def work(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            for lane in self.lanes:
-                group.create_task(lane.receive_until(self.stop))
-            group.create_task(self._sweep())
-        tasks = [task for lane in self.lanes for task in lane.running]
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self.grace_s)
-            for run in self.runs:
-                run.halt(Stop.SHUTDOWN)
-            if late:
-                await asyncio.wait(late)
-        await self.delete_done()
+        """Raises what a lane raised, but only after a stop as graceful as any."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for lane in self.lanes:
+                    group.create_task(lane.receive_until(self.stop))
+                group.create_task(self._sweep())
+                group.create_task(self._close_when_stopped())
+        finally:
+            await self._close()
+            await self.delete_done()
+
+    def began(self, run: Run) -> None:
+        """Told of every run, also of one that had to wait until the others were stopped."""
+        self.runs.append(run)
+        if self.closed:
+            run.halt(Stop.SHUTDOWN)
 
     async def delete_done(self) -> None:
         await asyncio.gather(*(lane.done.flush() for lane in self.lanes))
+
+    async def _close_when_stopped(self) -> None:
+        """The grace begins with the stop, not after the open polls."""
+        await self.stop.wait()
+        await self._close()
+
+    async def _close(self) -> None:
+        if tasks := [task for lane in self.lanes for task in lane.running]:
+            await asyncio.wait(tasks, timeout=self.grace_s)
+        self.closed = True
+        for run in self.runs:
+            run.halt(Stop.SHUTDOWN)
+        if late := [task for task in tasks if not task.done()]:
+            await asyncio.wait(late)
 
     async def _sweep(self) -> None:
         """Forget runs that have ended, until the stop."""
@@ -118,8 +137,11 @@ class _Lane:
         self._host = host
 
     async def receive_until(self, stop: asyncio.Event) -> None:
+        stopping = asyncio.create_task(stop.wait())
         while not stop.is_set():
-            await self._room()
+            await self._room(stopping)
+            if stop.is_set():
+                return
             free = self.concurrency - len(self.running)
             for message in await self._receive(min(free, RECEIVE_BATCH), stop):
                 if stop.is_set():
@@ -129,10 +151,10 @@ class _Lane:
                 self.running.add(task)
                 task.add_done_callback(self.running.discard)
 
-    async def _room(self) -> None:
+    async def _room(self, stopping: "asyncio.Task[bool]") -> None:
         """Until a job may begin, and for a moment more: others are likely to end with it, and one poll serves all."""
         if len(self.running) == self.concurrency:
-            await asyncio.wait(self.running, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*self.running, stopping}, return_when=asyncio.FIRST_COMPLETED)
         if self.running and self.concurrency - len(self.running) < RECEIVE_BATCH:
             await asyncio.wait(self.running, timeout=ROOM_WITHIN_S)
 
@@ -156,8 +178,8 @@ class _Lane:
     async def _hide(self, message: Message, hide: Hide) -> None:
         try:
             await self._ports.queues.hide(self.name, message.receipt, seconds=hide.seconds)
-        except WorldFault as fault:  # it comes back all the same, when its visibility runs out
-            get_logger().warning("hide_failed", message_id=message.message_id, reason=str(fault))
+        except LongshoreError as error:  # it comes back all the same, when its visibility runs out
+            get_logger().warning("hide_failed", message_id=message.message_id, reason=str(error))
 
 
 class _Deletions:
@@ -182,8 +204,8 @@ class _Deletions:
             return
         try:
             await self._ports.queues.delete(self._name, receipts)
-        except WorldFault as fault:
-            get_logger().warning("delete_failed", type=self._name, messages=len(receipts), reason=str(fault))
+        except LongshoreError as error:
+            get_logger().warning("delete_failed", type=self._name, messages=len(receipts), reason=str(error))
 
     async def _flush_soon(self) -> None:
         await asyncio.sleep(DELETE_WITHIN_S)

@@ -6,9 +6,11 @@ from shared.job import compact_json, rfc3339
 from shared.ports import Ports
 from shared.runtime.documents import SIDE_RETENTION_MS
 from shared.runtime.logs import count
+from shared.verdict import shortened
 
 PARTITION: Final = "quarantine"
 INLINE_CHARACTERS_MAX: Final = 60_000
+REASON_BYTES_MAX: Final = 1_000
 
 
 async def quarantine(ports: Ports, *, stack: str, source: str, item_id: str, body: str, reason: str) -> None:
@@ -16,7 +18,7 @@ async def quarantine(ports: Ports, *, stack: str, source: str, item_id: str, bod
 
     A body of over 60,000 characters goes to S3, its item keeps the key.
     """
-    now = ports.now()
+    now, reason = ports.now(), shortened(reason, REASON_BYTES_MAX)
     item = {"source": source, "reason": reason, "at": rfc3339(now)}
     if len(body) <= INLINE_CHARACTERS_MAX:
         item["body"] = body

@@ -69,7 +69,8 @@ def under(aws_world: World) -> Iterator[Callable[[Weather], tuple[Ports, Sky]]]:
         sky = Sky(endpoint, weather)
         clients = Clients(endpoint_url=endpoint.url, http_session_cls=partial(InProcessSession, cast("Endpoint", sky)))
         made.append(clients)
-        names = Names(stack=STACK, bucket=aws_world.ports.objects.bucket)
+        role_arn = "arn:aws:iam::123456789012:role/scheduler"
+        names = Names(stack=STACK, bucket=aws_world.ports.objects.bucket, schedule_role_arn=role_arn)
         calm = aws_world.ports
         return aws_ports(clients, names, now=calm.now, dice=lambda: 0.0, token=calm.token), sky
 
@@ -367,3 +368,17 @@ def test_two_that_ask_for_a_client_at_once_get_the_same_one(aws_world: World) ->
         await clients.close()
 
     aws_world.run(story())
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+
+def test_a_schedule_that_is_refused_is_the_stacks_fault_and_its_wake_up_is_not_given_up(
+    aws_world: World, under: Under
+) -> None:
+    async def no_role(_: Request) -> Answer:
+        return Answer(400, {}, b'{"__type": "ValidationException", "Message": "the role cannot be assumed"}')
+
+    ports, _ = under(no_role)
+    with world_fault("ValidationException"):
+        aws_world.run(ports.schedules.wake_at("name", 1_800_000_000_000, Outgoing("generic", "{}")))

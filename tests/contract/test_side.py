@@ -49,6 +49,8 @@ def test_a_query_gives_the_greatest_sort_keys_of_its_own_partition_first(world: 
         await side.put_once(other, "error#9", "not mine")
         assert await side.query(pk, limit=2) == [("error#3", "body of error#3"), ("error#2", "body of error#2")]
         assert await side.query(world.fresh("job"), limit=2) == []
+        await side.put_once(pk, "payload#1", "greater than all errors")
+        assert [sk for sk, _ in await side.query(pk, limit=2, prefix="error#")] == ["error#3", "error#2"]
 
     world.run(story())
 

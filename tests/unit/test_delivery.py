@@ -20,7 +20,7 @@ CELLS = [
     (replace(QUEUED, due_at=NOW), Do.ACKNOWLEDGE, Do.CLAIM, 0),
     (replace(QUEUED, due_at=NOW + 2_000), Do.ACKNOWLEDGE, Do.CLAIM, 0),
     (replace(QUEUED, due_at=NOW + 2_001), Do.ACKNOWLEDGE, Do.HIDE, 3),
-    (replace(QUEUED, due_at=NOW + 10**9), Do.ACKNOWLEDGE, Do.HIDE, 43_200),
+    (replace(QUEUED, due_at=NOW + 10**9), Do.ACKNOWLEDGE, Do.HIDE, 39_600),
     (ROW, Do.ACKNOWLEDGE, Do.HIDE, 60),
     (replace(ROW, lease_until=NOW + 299_001), Do.ACKNOWLEDGE, Do.HIDE, 305),
     (OVER, Do.ACKNOWLEDGE, Do.RECLAIM, 0),

@@ -1,6 +1,7 @@
 """How a run's end moves a job."""
 
 import json
+import math
 from dataclasses import replace
 from typing import cast
 
@@ -46,6 +47,7 @@ TRANSIENT = Failed("busy", "come back", permanent=False)
         (Proceed("there"), Event.PROCEED),
         (Proceed("here"), Event.RETRY),
         (Proceed("x" * (CHECKPOINT_BYTES_MAX + 1)), Event.FAIL),
+        (Proceed("caf\udce9"), Event.FAIL),
         (TRANSIENT, Event.RETRY),
         (replace(TRANSIENT, permanent=True), Event.FAIL),
         (Stopped(), Event.CANCELLED),
@@ -65,6 +67,14 @@ def test_a_job_that_goes_round_in_circles_ends(outcome: Outcome) -> None:
     verdict = settle(outcome, replace(JOB, seq=HOPS_MAX), POLICY, dice=0.5, now=NOW)
     assert verdict.event is Event.FAIL
     assert json.loads(cast("str", verdict.changes["error"]))["code"] == "too_many_hops"
+
+
+@pytest.mark.parametrize("delay_s", [math.inf, -math.inf, math.nan, 1e300, 1_700_000_000_000, -5])
+def test_nothing_is_put_off_for_longer_than_a_year_whoever_asks(delay_s: float) -> None:
+    for outcome in (Snooze(delay_s), replace(TRANSIENT, retry_after_s=delay_s)):
+        due_at = settle(outcome, JOB, POLICY, dice=0.5, now=NOW).changes["due_at"]
+        assert isinstance(due_at, int)
+        assert NOW <= due_at <= NOW + 366 * 24 * 3_600_000
 
 
 @given(

@@ -15,7 +15,7 @@ from shared.errors import Permanent, WorldFault
 from shared.memory.clock import EPOCH_MS
 from shared.memory.jobs import MemoryJobs
 from shared.moves import Move
-from shared.outcomes import Snooze
+from shared.outcomes import Proceed, Snooze
 from shared.payloads.base import Payload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
@@ -44,9 +44,17 @@ class Opaque(BaseModel):
     secret: object
 
 
-@pytest.mark.parametrize("result", [Opaque(secret=object()), ProcessResult(data={"name": "caf\udce9"})])
-def test_a_result_that_cannot_be_written_is_its_authors_failure_and_no_bug_of_ours(result: BaseModel) -> None:
-    async def opaque(_payload: GenericPayload, _context: Context) -> BaseModel:
+@pytest.mark.parametrize(
+    "result",
+    [
+        Opaque(secret=object()),
+        ProcessResult(data={"name": "caf\udce9"}),
+        Proceed(3),  # type: ignore[arg-type]  # an author's slip
+        Snooze("5"),  # type: ignore[arg-type]  # an author's slip
+    ],
+)
+def test_a_result_that_cannot_be_written_is_its_authors_failure_and_no_bug_of_ours(result: object) -> None:
+    async def opaque(_payload: GenericPayload, _context: Context) -> object:
         return result
 
     async def story(world: World) -> None:

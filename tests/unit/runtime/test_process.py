@@ -2,7 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 
+import pytest
+
+from shared.errors import NotFound
 from shared.memory.clock import run_virtual
 from shared.memory.ports import memory_ports
 from shared.memory.queues import MemoryQueues
@@ -163,6 +167,86 @@ def test_what_outlives_the_grace_cleans_up_and_is_queued_again_without_losing_an
     assert (row.status, row.attempts, row.seq) == (Status.QUEUED, 0, 2)
     assert cleaned == [True]
     assert not world.queues.held["generic"], "the old wake-up was acknowledged after the settlement"
+
+
+def test_a_stop_is_heard_while_every_place_is_taken() -> None:
+    async def endless(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(50)
+        return ProcessResult()
+
+    async def story(world: World, stop: asyncio.Event) -> None:
+        await world.submit()
+        await asyncio.sleep(5)
+        stop.set()
+
+    world = with_worker(endless, story, concurrency=1, grace_s=10)
+    (row,) = world.jobs.rows.values()
+    assert (row.status, row.attempts, row.updated_at - row.created_at < 20_000) == (Status.QUEUED, 0, True)
+
+
+def test_the_grace_begins_with_the_stop_and_not_after_the_open_polls() -> None:
+    async def endless(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(50)
+        return ProcessResult()
+
+    async def story(world: World, stop: asyncio.Event) -> None:
+        await world.submit()
+        await asyncio.sleep(5)
+        stop.set()
+
+    world = with_worker(endless, story, grace_s=4)
+    (row,) = world.jobs.rows.values()
+    assert row.updated_at - row.created_at < 10_000
+
+
+def test_what_waited_for_its_turn_is_stopped_as_well() -> None:
+    async def endless(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(50)
+        return ProcessResult()
+
+    async def story(world: World, stop: asyncio.Event) -> None:
+        dead = await world.submit("dead")
+        row = replace(
+            await world.row(dead), status=Status.RUNNING, epoch=1, token="dead", lease_until=world.ports.now() - 1
+        )
+        world.jobs.rows[dead.key] = row
+        await asyncio.sleep(2)
+        await world.submit("waits")
+        await asyncio.sleep(5)
+        stop.set()
+
+    world = with_worker(endless, story, grace_s=4)
+    rows = world.jobs.rows.values()
+    assert {(row.status, row.attempts) for row in rows} == {(Status.QUEUED, 0)}
+    assert max(row.updated_at for row in rows) - min(row.created_at for row in rows) < 15_000
+
+
+def test_a_queue_that_is_not_there_ends_the_process_but_strands_nothing() -> None:
+    async def endless(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(50)
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        await world.submit()
+        await world.react()
+        serving = asyncio.create_task(serve_generic(world))
+        await asyncio.sleep(15)
+        world.queues.receive = gone  # type: ignore[method-assign]
+        with pytest.raises(ExceptionGroup) as caught:
+            await serving
+        assert caught.group_contains(NotFound)
+        (row,) = world.jobs.rows.values()
+        assert (row.status, row.attempts) == (Status.QUEUED, 0)
+
+    async def gone(*_args: object, **_options: object) -> list[Message]:
+        raise NotFound("no_such_queue", "it was deleted")
+
+    async def serve_generic(world: World) -> None:
+        assignment = Assignment(world.type, 4)  # type: ignore[arg-type]  # a payload is a payload
+        beats = TaskBeats(world.ports, lease_ms=60_000)
+        await serve([assignment], world.ports, beats, stack="test", who="me", stop=asyncio.Event(), grace_s=5)
+
+    in_world(endless, story)
 
 
 def test_messages_received_while_stopping_are_handed_back_at_once() -> None:

@@ -455,6 +455,54 @@ def test_an_unreadable_message_is_quarantined_with_its_reason_and_acknowledged(b
     in_world(answer, story)
 
 
+def test_metadata_that_would_fill_the_row_is_a_failed_job_and_names_the_field() -> None:
+    async def story(world: World) -> None:
+        await world.send(json.dumps({"operation": "x", "job_id": "a", "metadata": {"text": "y" * 500_000}}))
+        await world.send(json.dumps({"operation": "x", "job_id": "b", "z" * 500_000: 1}))
+        await world.drain()
+        for row, field in zip(world.jobs.rows.values(), ("metadata", "zzz"), strict=True):
+            error = json.loads(row.error or "")
+            assert (row.status, error["code"], error["field"][: len(field)]) == (
+                Status.FAILED,
+                "invalid_payload",
+                field,
+            )
+            assert len(repr(row)) < 3_000
+        assert not world.runs
+
+    in_world(answer, story)
+
+
+def test_why_a_message_is_in_quarantine_is_told_in_few_words() -> None:
+    async def story(world: World) -> None:
+        wakeup = {"longshore": 1, "tenant_id": "a", "job_id": "b", "seq": 1}
+        await world.send(json.dumps(wakeup | {"z" * 500_000: 1}))
+        await world.drain()
+        ((_, kept),) = await world.ports.side.query("quarantine", limit=10)
+        assert len(json.loads(kept)["reason"]) <= 1_000
+        assert not world.queues.held["generic"]
+
+    in_world(answer, story)
+
+
+def test_a_message_that_cannot_be_hidden_touches_no_other() -> None:
+    async def story(world: World) -> None:
+        async def refused(*_args: object, **_options: object) -> None:
+            raise Permanent("InvalidAddress", "no such endpoint")
+
+        early = await world.submit(delay_s=600)
+        job = await world.submit()
+        await world.send(f'{{"longshore":1,"tenant_id":"default","job_id":"{early.job_id}","seq":1}}')
+        await world.react()
+        world.queues.hide = refused  # type: ignore[method-assign]
+        failed = await world.invoke()
+        assert failed is not None
+        assert len(failed) == 1
+        assert (await world.row(job)).status is Status.SUCCESS
+
+    in_world(answer, story)
+
+
 def test_a_wake_up_without_a_row_is_a_ghost_and_is_acknowledged() -> None:
     async def story(world: World) -> None:
         await world.send('{"longshore":1,"tenant_id":"a","job_id":"b","seq":1}')
