@@ -101,6 +101,7 @@ def test_a_damaged_file_is_named_and_nothing_is_written(
     assert error.code == "corrupt_artifact"
     assert "pets" in error.message
     assert nothing_is_there(target)
+    assert Path(target.removeprefix("sqlite:///")).exists() is not verify  # validated, it was not even touched
 
 
 @pytest.mark.parametrize(
