@@ -16,7 +16,7 @@ from shared.status import Event, Status
 HISTORY_MAX: Final = 8
 """Moves kept in the row; older ones go to a write-once side item."""
 
-RESULT_NAME: Final = "longshore-result.json"
+RESULT_NAME: Final = "_result.json"
 """Of the result document, below the run's prefix: no artefact may be called so."""
 
 LIST_SHARDS: Final = 8

@@ -1,7 +1,6 @@
 """What comes back: one result shape from handlers, one response document for whoever fetches it.
 
-The result document of a job (`…/longshore-result.json`) is a `Response`; `Response.data.result` is what its handler
-returned.
+The result document of a job (`…/_result.json`) is a `Response`; `Response.data.result` is what its handler returned.
 """
 
 from typing import Literal
