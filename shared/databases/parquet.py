@@ -17,7 +17,7 @@ from arro3.io import read_parquet, write_parquet
 from typing_extensions import Buffer
 
 from shared.databases.engine import Row, Value
-from shared.databases.formats import unhexed
+from shared.databases.formats.json_lines import unhexed
 from shared.errors import Permanent
 
 BATCH_BYTES: Final = 4 << 20

@@ -66,10 +66,10 @@ class Session(Generic[D]):
             await asyncio.to_thread(self._interrupt, future)
             raise
         except Exception as error:
-            cause = self._bridge.failure or self._database.fault(error)
-            if cause is None:
+            fault = self._database.fault(error)
+            if fault is None:
                 raise
-            raise cause from None
+            raise fault from None
 
     def outlet(self, write: Callable[[bytes], Coroutine[object, object, None]]) -> "Outlet":
         return Outlet(self._bridge, write)
@@ -148,10 +148,9 @@ class Inlet(io.RawIOBase):
 
 
 class _Bridge:
-    """From the thread into the loop. `failure` is what the loop's side raised: libraries in between may swallow it."""
+    """From the thread into the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.failure: Exception | None = None
         self._loop = loop
         self._lock = threading.Lock()
         self._pending: Future[object] | None = None
@@ -165,11 +164,7 @@ class _Bridge:
                 raise concurrent.futures.CancelledError
             future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
             self._pending = cast("Future[object]", future)
-        try:
-            return future.result()
-        except Exception as error:
-            self.failure = error
-            raise
+        return future.result()
 
     def post(self, tell: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(tell)

@@ -57,6 +57,23 @@ def test_our_own_network_is_out_of_reach(host: str) -> None:
     assert "sesame" not in str(error)
 
 
+def test_no_connection_is_even_made_to_it(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.append(request.path)
+        return web.Response()
+
+    async def run() -> None:
+        async with serving(tmp_path, answer) as (url, tls):
+            async for _ in download(url, tls=tls):
+                pass
+
+    with pytest.raises(Permanent, match="address_refused"):
+        asyncio.run(run())
+    assert not seen
+
+
 def test_a_restore_does_not_reach_it_either(tmp_path: Path) -> None:
     url = make_sqlite(tmp_path / "t.db", "CREATE TABLE t (a)")
     error = Jobs().fail("restore", database=url, tables=["t"], backup_url="https://127.0.0.1:1/t.csv")

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.databases import formats
 from shared.databases.engine import Form
-from shared.databases.formats import Block, open_text
+from shared.databases.formats import Block, blocks, open_text
 from shared.errors import Permanent
 
 TEXT = st.text(st.characters(blacklist_categories=["Cs"]) | st.sampled_from(list("\",\n\r\\x0aNUL; '")), max_size=12)
@@ -110,7 +109,7 @@ def test_fractions_stay_as_they_are_written_where_numbers_are_not_asked_for() ->
 
 
 def test_a_quote_that_never_ends_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(formats, "RECORD_CHARS_MAX", 1_000)
+    monkeypatch.setattr(blocks, "RECORD_CHARS_MAX", 1_000)
 
     def endless() -> Iterator[bytes]:
         yield b'a,b\n1,"'

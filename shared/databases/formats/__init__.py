@@ -1,0 +1,33 @@
+"""Rows out of text files: CSV, JSON lines, and the INSERT statements that we write. Nothing of a file is ever executed.
+
+A block's rows are found by one regular expression or one JSON decoder, and converted column by column. Only a block
+that does not fit as a whole is looked at row by row.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from shared.databases.engine import Form
+from shared.databases.formats.blocks import Block, TextFile, decoded, whole_rows
+from shared.databases.formats.csv_rows import open_csv
+from shared.databases.formats.inserts import open_inserts
+from shared.databases.formats.json_lines import open_jsonl
+
+__all__ = ["Block", "TextFile", "open_text"]
+
+
+def open_text(
+    form: Form, pieces: Iterator[bytes], name: str, *, known: Sequence[str], typed: bool, numbers: bool
+) -> TextFile:
+    """`pieces` of the file, uncompressed. `known`: the table's columns, of which JSON lines may name some.
+
+    `typed`: CSV out of SQLite. `numbers`: JSON's as int and float; otherwise as the text they are, exactly.
+    Raises Permanent("corrupt_artifact") where the file is not of this form at all.
+    """
+    texts = decoded(pieces, name)
+    match form:
+        case "csv":
+            return open_csv(whole_rows(texts, '"', name), name, typed=typed)
+        case "jsonl":
+            return open_jsonl(whole_rows(texts, "", name), known, numbers=numbers)
+        case "sql":
+            return open_inserts(texts, name)
