@@ -9,7 +9,10 @@ import pytest
 
 from infra.local.intrinsics import Place
 from infra.local.template import Resource, Template, read_template
+from shared.moves import RETENTION_MS
 from shared.payloads import TYPES
+from shared.retry import DELAY_S_MAX
+from shared.runtime.documents import SIDE_RETENTION_MS
 from shared.runtime.logs import NAMESPACE
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -214,6 +217,14 @@ def test_the_bucket_is_private_and_speaks_tls_alone() -> None:
 
 
 # --- what operators hear ---
+
+
+def test_what_a_job_still_needs_does_not_expire_before_it() -> None:
+    rules = TEMPLATE.resources["ArtifactsBucket"].properties["LifecycleConfiguration"]["Rules"]
+    days = {rule.get("Prefix", ""): rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert "" not in days, "a rule for all would expire payloads as well: of several rules the shortest wins"
+    assert days["payloads/"] * 86_400 >= DELAY_S_MAX + RETENTION_MS / 1000
+    assert days["quarantine/"] * 86_400_000 >= SIDE_RETENTION_MS
 
 
 def test_every_queue_and_the_reactor_are_watched() -> None:
