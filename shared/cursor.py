@@ -7,8 +7,12 @@ trusted: keys that do not begin with the tenant's id are refused, so a cursor ca
 import base64
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from shared.errors import InvalidInput
+
+CREATED_AT_MAX: Final = 10**15
+"""What DynamoDB would refuse as a number is refused here."""
 
 Place = tuple[int, str]
 """(created_at, key) of a job."""
@@ -29,6 +33,6 @@ def read_cursor(cursor: str, tenant_id: str) -> dict[str, Place]:
 
 def _place(place: object, tenant_id: str) -> Place:
     match place:
-        case [int(created_at), str(key)] if key.startswith(f"{tenant_id}#"):
+        case [int(created_at), str(key)] if 0 <= created_at <= CREATED_AT_MAX and key.startswith(f"{tenant_id}#"):
             return created_at, key
     raise ValueError("not a place in this tenant's list")

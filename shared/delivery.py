@@ -45,7 +45,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What the message says: its queue's type, its seq (bare: 1), how often it came, the payload's hash (bare only)."""
+    """What the message says: its queue's type, its seq (bare: 1), how often it came, the payload's hash.
+
+    The hash is for a bare message that names its job: one that is named by its message is always the same, while
+    another version of the payload's model may write it otherwise.
+    """
 
     type: str
     seq: int

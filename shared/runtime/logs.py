@@ -7,11 +7,14 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import Final
 
 import structlog
 
 NAMESPACE: Final = "Longshore"
+
+FOREIGN: Final = ("reason", "exception")
 
 _PASSWORD: Final = re.compile(
     r"(?P<before>(?<![a-z0-9+])[a-z0-9+]+://[^\s/:@]*:)[^\s@]+(?=@)|(?P<key>\bpassword\s*=\s*)\S+", re.IGNORECASE
@@ -27,12 +30,19 @@ def configure_logs(level: str | None = None, *, pretty: bool = False) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
+            _without_passwords,
             structlog.dev.ConsoleRenderer() if pretty else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr if pretty else sys.stdout),
         cache_logger_on_first_use=False,
     )
+
+
+def _without_passwords(_logger: object, _method: str, event: MutableMapping[str, object]) -> Mapping[str, object]:
+    """Foreign words come as a `reason` or an `exception`."""
+    foreign = {name: redacted(text) for name in FOREIGN if isinstance(text := event.get(name), str)}
+    return {**event, **foreign}
 
 
 def get_logger(**fields: object) -> structlog.stdlib.BoundLogger:

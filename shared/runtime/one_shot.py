@@ -8,6 +8,7 @@ type's own queue takes over.
 
 from collections.abc import Mapping
 from enum import IntEnum
+from typing import Final
 
 from pydantic_core import from_json
 
@@ -27,6 +28,7 @@ from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_payload
 from shared.runtime.floor import Floor
 from shared.runtime.host import Host
+from shared.runtime.patience import patiently
 from shared.status import Status
 
 
@@ -37,6 +39,9 @@ class Exit(IntEnum):
     FAILED = 1
     AGAIN = 75
 
+
+START_MS: Final = 30_000
+"""Left of the first lease when a start is given up whose answer does not come."""
 
 BASE = {"JOB_ID": "job_id", "TENANT_ID": "tenant_id", "USER_ID": "user_id", "WORKER_ID": "worker_id"}
 
@@ -85,14 +90,14 @@ async def _taken(envelope: Envelope[Payload], lease: Lease, ports: Ports, now: i
     """Start it if it is new; claim it if it is queued and due."""
     job = new_job(envelope, now=now, token=lease.token)
     await keep_payload(ports, job, envelope.body)
-    answer = await ports.jobs.apply(start(job, lease))
+    starting = start(job, lease)
+    answer = await patiently(lambda: ports.jobs.apply(starting), ports, until=lease.until - START_MS)
     row = answer.job
     if row is None or isinstance(answer, Applied):
         return row or job
     if decide(row, Delivery(job.type, row.seq, 1, job.payload_hash), now).do is Do.CLAIM:
-        answer = await ports.jobs.apply(
-            claim(row.tenant_id, row.job_id, job_type=row.type, seq=row.seq, lease=lease, now=now)
-        )
+        claiming = claim(row.tenant_id, row.job_id, job_type=row.type, seq=row.seq, lease=lease, now=now)
+        answer = await patiently(lambda: ports.jobs.apply(claiming), ports, until=lease.until - START_MS)
         if isinstance(answer, Applied):
             return answer.job
     raise Conflict("not_to_be_run", f"the job exists: {row.type}, {row.status}", field="JOB_ID")

@@ -49,8 +49,11 @@ class Run:
 
 
 def beat_due(run: Run, now: int) -> bool:
-    """Is it time to write? Progress first after 1 s, then every 5 s while it changes; a sign of life every 15 s."""
-    since_ms = now - (run.beat_at or run.began_at)
+    """Is it time to write? Progress first after 1 s, then every 5 s while it changes; a sign of life every 15 s.
+
+    Counted from the last write, at first the claim: what the run began with may have been long in coming.
+    """
+    since_ms = now - (run.beat_at or run.job.updated_at)
     changed = run.progress != run.carried
     wait_ms = (PROGRESS_EVERY_MS if run.beat_at else FIRST_PROGRESS_AFTER_MS) if changed else BEAT_EVERY_MS
     return since_ms >= wait_ms and not run.finished

@@ -29,6 +29,8 @@ class Service:
 
         The same id or idempotency key with another payload raises Conflict. A delay of up to a year.
         """
+        if idempotency_key is not None and (payload.job_id is not None or not idempotency_key):
+            raise InvalidInput("invalid_key", "a key that is not empty, and no job_id", field="idempotency_key")
         if not 0 <= delay_s <= DELAY_S_MAX:
             raise InvalidInput("invalid_delay", f"0 to {DELAY_S_MAX} seconds", field="delay_s")
         ports, now = self._ports, self._ports.now()

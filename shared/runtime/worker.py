@@ -14,12 +14,13 @@ from shared.admission import new_job
 from shared.delivery import Action, Delivery, Do, decide, hide_s
 from shared.envelope import Envelope, Unreadable, Wakeup, read_message
 from shared.errors import WorldFault
+from shared.ids import derived_job_id
 from shared.job import Job
 from shared.moves import Lease, Move, bury, cancelled_after_death, claim, claim_bare, reclaim
 from shared.outcomes import Failed
 from shared.payloads.base import Payload
 from shared.ports import Applied, Message, Ports, Refused
-from shared.runtime.attempt import Attempt
+from shared.runtime.attempt import CLEANUP_S, Attempt
 from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_payload
 from shared.runtime.host import Host
@@ -35,8 +36,8 @@ DECISIONS_MAX: Final = 5
 
 CLAIM_PATIENCE_MS: Final = 4_000
 
-START_MARGIN_S: Final = 5.0
-"""What claiming, settling and acknowledging may take beside the run itself."""
+START_MARGIN_S: Final = CLEANUP_S + 3.0
+"""What claiming, cleaning up, settling and acknowledging may take beside the run itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +193,8 @@ class Worker(Generic[P]):
     def _delivery(self, parcel: Parcel, message: Message) -> Delivery:
         if isinstance(parcel, Wakeup):
             return Delivery(self._type.type, parcel.seq, message.receives)
-        return Delivery(self._type.type, 1, message.receives, parcel.payload_hash)
+        named_by_message = parcel.job_id == derived_job_id(self._type.type, message.message_id)
+        return Delivery(self._type.type, 1, message.receives, None if named_by_message else parcel.payload_hash)
 
 
 def _wants_to_be_alone(found: Job | Unclaimed) -> bool:

@@ -63,3 +63,13 @@ def test_a_delay_that_makes_no_sense_is_refused(delay_s: float) -> None:
             await world.submit("x", delay_s=delay_s)
 
     in_world(answer, story)
+
+
+@pytest.mark.parametrize(("job_id", "key"), [("mine", "order-7"), (None, "")])
+def test_a_key_that_would_not_be_the_jobs_name_is_refused(job_id: str | None, key: str) -> None:
+    async def story(world: World) -> None:
+        with pytest.raises(InvalidInput) as caught:
+            await world.service.submit(GenericPayload(operation="x", job_id=job_id), idempotency_key=key)
+        assert caught.value.field == "idempotency_key"
+
+    in_world(answer, story)

@@ -13,7 +13,7 @@ from shared.errors import InvalidInput
 from shared.limits import check_number, check_size
 from shared.names import Names
 
-PLACES = st.dictionaries(st.text(), st.tuples(st.integers(), st.text().map(lambda job_id: f"acme#{job_id}")))
+PLACES = st.dictionaries(st.text(), st.tuples(st.integers(0, 10**15), st.text().map(lambda job_id: f"acme#{job_id}")))
 
 
 @given(PLACES)
@@ -43,6 +43,8 @@ def test_no_text_whatever_breaks_the_reader_of_cursors(text: str) -> None:
         {"": ["1", "acme#x"]},
         {"": [1, "acme#x", 2]},
         {"": [1, "evil#x"]},
+        {"": [-1, "acme#x"]},
+        {"": [10**40, "acme#x"]},
         {"": [1, None]},
     ],
     ids=json.dumps,

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from shared.errors import Permanent, WorldFault
 from shared.memory.clock import EPOCH_MS
 from shared.memory.jobs import MemoryJobs
+from shared.memory.objects import MemoryObjects
 from shared.moves import Move
 from shared.outcomes import Proceed, Snooze
 from shared.payloads.base import Payload
@@ -362,5 +363,34 @@ def test_a_beat_that_fails_for_whatever_reason_is_followed_by_another() -> None:
         world.ports = replace(world.ports, jobs=Odd())
         await once(world, TaskBeats(world.ports, lease_ms=60_000))
         assert len(beaten) > 5
+
+    in_world(long, story)
+
+
+def test_what_its_payload_made_wait_shows_a_sign_of_life_as_soon_as_it_runs() -> None:
+    async def long(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(5)
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        beaten: list[int] = []
+
+        class Witness(MemoryJobs):
+            async def apply(self, move: Move) -> Applied | Refused:
+                if move.event is Event.BEAT:
+                    beaten.append(world.ports.now())
+                return await super().apply(move)
+
+        class Slow(MemoryObjects):
+            async def get(self, key: str) -> bytes | None:
+                await asyncio.sleep(58)
+                return await super().get(key)
+
+        world.ports = replace(world.ports, jobs=Witness(), objects=Slow())
+        world.__post_init__()
+        await world.service.submit(GenericPayload(operation="x", parameters={"text": "y" * 9_000}))
+        await world.react()
+        assert await world.invoke() == []
+        assert len(beaten) == 1
 
     in_world(long, story)

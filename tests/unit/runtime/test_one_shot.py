@@ -1,16 +1,21 @@
 """One-shot mode: a job in the environment."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
-from shared.errors import Conflict, InvalidInput, Transient
+from shared.errors import Conflict, InvalidInput, Transient, WorldFault
+from shared.memory.jobs import MemoryJobs
+from shared.moves import Move
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
+from shared.ports import Applied, Refused
 from shared.runtime.beats import TaskBeats
 from shared.runtime.context import Context
 from shared.runtime.one_shot import Exit, exit_code, read_environment, run_once
-from shared.status import Status
+from shared.runtime.service import Service
+from shared.status import Event, Status
 from tests.world import World, in_world
 
 ENVIRONMENT = {"JOB_TYPE": "generic", "JOB_PAYLOAD": '{"operation": "x"}', "JOB_ID": "once-1", "USER_ID": "me"}
@@ -37,6 +42,28 @@ def test_it_runs_here_and_its_outcome_is_the_exit_code() -> None:
         assert await once(world) is Exit.DONE
         (row,) = world.jobs.rows.values()
         assert (row.job_id, row.user_id, row.status) == ("once-1", "me", Status.SUCCESS)
+
+    in_world(answer, story)
+
+
+@pytest.mark.parametrize("event", [Event.START, Event.CLAIM])
+def test_a_start_whose_answer_is_lost_is_known_again(event: Event) -> None:
+    class Forgetful(MemoryJobs):
+        lost = False
+
+        async def apply(self, move: Move) -> Applied | Refused:
+            answer = await super().apply(move)
+            if move.event is event and not self.lost:
+                self.lost = True
+                raise WorldFault("timeout", "the answer was lost")
+            return answer
+
+    async def story(world: World) -> None:
+        world.ports = replace(world.ports, jobs=Forgetful())
+        if event is Event.CLAIM:
+            await Service(world.ports).submit(read_environment(ENVIRONMENT))
+        assert await once(world) is Exit.DONE
+        assert len(world.runs) == 1
 
     in_world(answer, story)
 

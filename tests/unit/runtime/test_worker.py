@@ -386,6 +386,23 @@ def test_two_bare_messages_without_an_id_are_two_jobs_and_a_redelivery_is_the_sa
     in_world(answer, story)
 
 
+def test_a_bare_message_that_names_no_job_is_known_again_by_another_version_of_its_model() -> None:
+    async def story(world: World) -> None:
+        await world.send('{"operation": "x"}')
+        (message,) = await world.ports.queues.receive("generic", max_messages=1, wait_s=0)
+        await world.worker.handle(message, batch_host(world))
+        (row,) = world.jobs.rows.values()
+        world.jobs.rows[row.key] = replace(
+            row, status=Status.RUNNING, lease_until=world.ports.now() - 1, payload_hash="as the older version wrote it"
+        )
+        await asyncio.sleep(100)
+        await world.drain()
+        (row,) = world.jobs.rows.values()
+        assert (row.status, row.epoch) == (Status.SUCCESS, 2)
+
+    in_world(answer, story)
+
+
 def batch_host(world: World) -> Host:
     return Host(
         who="test",
