@@ -82,7 +82,10 @@ class Writer(Database, Protocol):
         ...
 
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:
-        """All rows of a CSV without its header, the fast way, → how many; None if there is no such way."""
+        """All rows of a CSV without its header, the fast way, → how many; None if there is no such way.
+
+        For two columns or more: PostgreSQL before 18 takes a line of \\. for the end of the file.
+        """
         ...
 
     def commit(self) -> None: ...

@@ -7,9 +7,11 @@ from typing import IO, Final, Literal, Protocol, cast
 
 from shared.databases.compression import EXTENSIONS, compressing, zipping
 from shared.databases.engine import Reader, Row
+from shared.databases.formats.blocks import RECORD_CHARS_MAX
 from shared.databases.parquet import write_rows
 from shared.databases.schema import Table
 from shared.databases.session import Outlet
+from shared.errors import Permanent
 from shared.payloads.results import Artifact
 
 Format = Literal["json", "jsonl", "csv", "sql", "parquet"]
@@ -80,6 +82,8 @@ def _write(database: Reader, file: IO[bytes], table: Table, format_: Format, *, 
     if not (exact and format_ == "sql"):
         file.write(_HEADS[format_](table))
     for chunk, rows_in_chunk in _chunks(lines):
+        if len(chunk) > RECORD_CHARS_MAX:
+            raise Permanent("row_too_long", f"a row of {table.name} takes more than {RECORD_CHARS_MAX} bytes")
         file.write(_as_array_items(chunk, first=not total) if format_ == "json" else chunk)
         total += rows_in_chunk
         tell(rows_in_chunk)

@@ -94,7 +94,7 @@ class Loader:
             cast("Form", source.format), pieces, source.name, known=table.column_names, typed=typed, numbers=numbers
         )
         target = _target(table, source, file.columns)
-        if source.format == "csv" and self.errors is None:
+        if source.format == "csv" and self.errors is None and len(target.columns) > 1:
             loaded = self.database.copy_csv(target, self._encoded(file.blocks))
             if loaded is not None:
                 return loaded

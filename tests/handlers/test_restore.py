@@ -245,6 +245,16 @@ def test_the_first_bad_row_is_named(jobs: Jobs, tables: Tables) -> None:
     assert ask(url, "SELECT count(*) FROM people") == [(0,)]
 
 
+def test_the_first_bad_row_of_a_csv_is_named(jobs: Jobs, tables: Tables) -> None:
+    """By its number, or where the server reads the file by its line."""
+    url, ask = tables
+    file = put(jobs, "people.csv", "id,name,age\n1,Ada,36\n2,Grace,-1\n")
+    error = jobs.fail("restore", database=url, backup_url=file, tables=["people"])
+    assert error.code == "constraint_violation"
+    assert error.message.startswith(("row 2 of table people: ", "line 3 for table people: "))
+    assert ask(url, "SELECT count(*) FROM people") == [(0,)]
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 5_000])
 def test_bad_rows_are_left_out_and_each_is_told(jobs: Jobs, tables: Tables, batch_size: int) -> None:
     url, ask = tables
@@ -354,10 +364,8 @@ def test_a_full_disk_is_told_and_nothing_remains(
     url = manifest_url(jobs.run("backup", database=make_sqlite(tmp_path / "s.db", TABLES, {"people": rows})))
     connect = sqlite_writer.connect
 
-    def small_disk(path: str, *, mode: str) -> sqlite3.Connection:
-        connection = connect(path, mode=mode)
-        connection.execute("PRAGMA max_page_count = 50")
-        return connection
+    def small_disk(path: str, mode: str, *statements: str) -> sqlite3.Connection:
+        return connect(path, mode, *statements, "PRAGMA max_page_count = 50")
 
     monkeypatch.setattr(sqlite_writer, "connect", small_disk)
     error = jobs.fail("restore", database=target, backup_url=url, options={"skip_errors": skip_errors})

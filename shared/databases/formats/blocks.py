@@ -8,7 +8,8 @@ from typing import Final
 from shared.databases.engine import Row
 from shared.errors import Permanent
 
-RECORD_CHARS_MAX: Final = 64 << 20
+RECORD_CHARS_MAX: Final = 256 << 20
+"""A longer row is not read; so none is written."""
 
 Block = list[Row | str]
 """Rows; a text instead of a row says why it could not be read."""

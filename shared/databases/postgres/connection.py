@@ -1,16 +1,26 @@
 """A connection whose settings make each type's text exact, and the same everywhere."""
 
+import contextlib
 from typing import Final
 
 import psycopg
 from psycopg import Connection, Cursor
+from psycopg.conninfo import make_conninfo
 
 from shared.databases.postgres.faults import connection_fault
 from shared.databases.schema import literal
 
-CONNECT_S: Final = 10
 CANCEL_S: Final = 5
-_DEAD_S: Final = 30
+
+_CONNECT: Final[dict[str, str | int]] = {
+    "application_name": "longshore",
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A server that is gone is given up within a minute. https://www.postgresql.org/docs/current/libpq-connect.html"""
 
 _SETTINGS: Final = {
     "bytea_output": "hex",
@@ -32,20 +42,16 @@ def connect(url: str, *, isolation: psycopg.IsolationLevel, read_only: bool) -> 
 
     The settings last as long as the transaction, so that a pooled connection is given back as it was.
     """
-    try:
-        connection = psycopg.connect(
-            url,
-            connect_timeout=CONNECT_S,
-            application_name="longshore",
-            keepalives_idle=_DEAD_S,
-            keepalives_interval=10,
-            tcp_user_timeout=_DEAD_S * 1000,
-        )
-        connection.isolation_level, connection.read_only = isolation, read_only
-        calls = ", ".join(f"set_config({literal(name)}, {literal(value)}, true)" for name, value in _SETTINGS.items())
-        connection.execute(f"SELECT {calls}")
-    except psycopg.Error as error:
-        raise connection_fault(error) from None
+    calls = ", ".join(f"set_config({literal(name)}, {literal(value)}, true)" for name, value in _SETTINGS.items())
+    with contextlib.ExitStack() as undo:
+        try:
+            connection = psycopg.connect(make_conninfo(url, **_CONNECT))
+            undo.callback(connection.close)
+            connection.isolation_level, connection.read_only = isolation, read_only
+            connection.execute(f"SELECT {calls}")
+        except psycopg.Error as error:
+            raise connection_fault(error) from None
+        undo.pop_all()
     return connection
 
 
@@ -56,4 +62,5 @@ def one_statement(connection: Connection, statement: str) -> Cursor:
 
 def cancel(connection: Connection) -> None:
     """Make the running statement fail. https://www.postgresql.org/docs/current/libpq-cancel.html"""
-    connection.cancel_safe(timeout=CANCEL_S)
+    with contextlib.suppress(psycopg.Error):  # it is tried again until the statement has ended
+        connection.cancel_safe(timeout=CANCEL_S)

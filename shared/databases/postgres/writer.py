@@ -1,7 +1,9 @@
 """Writing a PostgreSQL database in one transaction; rows come in by COPY … FROM STDIN."""
 
+import re
 from collections.abc import Iterator, Sequence
 
+import psycopg
 from psycopg import IsolationLevel
 
 from shared.databases.engine import Row
@@ -9,7 +11,7 @@ from shared.databases.postgres.catalog import read_schema
 from shared.databases.postgres.connection import cancel, connect, one_statement
 from shared.databases.postgres.faults import postgres_fault
 from shared.databases.schema import Kind, Schema, Table, quoted
-from shared.errors import LongshoreError
+from shared.errors import LongshoreError, Permanent
 
 
 class PostgresWriter:
@@ -40,9 +42,12 @@ class PostgresWriter:
 
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:
         with self._connection.cursor() as cursor:
-            with cursor.copy(f"{_copy(table)} (FORMAT csv)") as copy:
-                for chunk in chunks:
-                    copy.write(chunk)
+            try:
+                with cursor.copy(f"{_copy(table)} (FORMAT csv)") as copy:
+                    for chunk in chunks:
+                        copy.write(chunk)
+            except psycopg.DatabaseError as error:
+                raise _in_file(error, table) or error from None
             return cursor.rowcount
 
     def commit(self) -> None:
@@ -56,6 +61,14 @@ class PostgresWriter:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _in_file(error: psycopg.DatabaseError, table: Table) -> LongshoreError | None:
+    """The server counts lines; the header was one, too."""
+    fault, line = postgres_fault(error), re.search(r", line (\d+)", error.diag.context or "")
+    if fault is None or line is None:
+        return fault
+    return Permanent(fault.code, f"line {int(line[1]) + 1} for table {table.name}: {fault.message}", field=fault.field)
 
 
 def _copy(table: Table) -> str:

@@ -4,6 +4,7 @@ The snapshot is one read transaction. In WAL mode writers go on beside it; in ro
 until it ends. Integers and reals arrive as numbers: Python writes reals exactly, as the shortest text that reads back.
 """
 
+import contextlib
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,9 @@ from shared.databases.sqlite.faults import sqlite_fault
 from shared.errors import LongshoreError, Permanent
 
 BUSY_S: Final = 30
+
+_NOW: Final = "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now') FROM (SELECT count(*) FROM sqlite_schema)"
+"""It reads the file, and with the first read the snapshot begins. The time is that of the statement."""
 
 _REAL: Final = "CASE WHEN abs({c}) > 1.7976931348623157e308 THEN iif({c} > 0, '1e999', '-1e999') ELSE {c} END"
 _JSON: Final = f"""CASE typeof({{c}}) WHEN 'text' THEN json_quote({{c}}) WHEN 'null' THEN 'null'
@@ -46,19 +50,10 @@ class SqliteReader:
     def __init__(self, path: str) -> None:
         if not Path(path).exists():
             raise Permanent("no_such_database", "there is no such SQLite file", field="database")
-        try:
-            self._connection = connect(path, mode="ro")
-            self._connection.execute("PRAGMA query_only = ON")
-            self._connection.execute("BEGIN")
-            now = self._connection.execute(
-                "SELECT strftime('%Y-%m-%dT%H:%M:%fZ') FROM (SELECT count(*) FROM sqlite_schema)"
-            )
-            self._snapshot_at: str = now.fetchone()[0]
-        except sqlite3.Error as error:
-            raise sqlite_fault(error) or error from None
+        self._connection = connect(path, "ro", "PRAGMA query_only = ON", "BEGIN", _NOW)
 
     def snapshot_at(self) -> str:
-        return self._snapshot_at
+        return str(self._connection.execute(_NOW).fetchone()[0])
 
     def schema(self) -> Schema:
         return read_schema(self._connection)
@@ -111,10 +106,21 @@ class SqliteReader:
         self._connection.close()
 
 
-def connect(path: str, *, mode: str) -> sqlite3.Connection:
+def connect(path: str, mode: str, *statements: str) -> sqlite3.Connection:
     """In autocommit, so that BEGIN is ours. One thread at a time uses it, but not always the same one."""
     address = f"{Path(path).absolute().as_uri()}?mode={mode}"
-    return sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S)
+    with contextlib.ExitStack() as undo:
+        try:
+            connection = sqlite3.connect(
+                address, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_S
+            )
+            undo.callback(connection.close)
+            for statement in statements:
+                connection.execute(statement).fetchall()
+        except sqlite3.Error as error:
+            raise sqlite_fault(error) or error from None
+        undo.pop_all()
+    return connection
 
 
 def _select(table: Table, value: str) -> str:

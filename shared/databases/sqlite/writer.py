@@ -20,14 +20,9 @@ class SqliteWriter:
     kind: Kind = "sqlite"
 
     def __init__(self, path: str, *, foreign_keys: bool) -> None:
-        try:
-            self._connection = connect(path, mode="rwc")
-            self._connection.execute(f"PRAGMA foreign_keys = {int(foreign_keys)}")
-            self._connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            self._connection.execute("BEGIN IMMEDIATE")
-            self._connection.set_authorizer(_no_other_file)
-        except sqlite3.Error as error:
-            raise sqlite_fault(error) or error from None
+        enforcement = f"PRAGMA foreign_keys = {int(foreign_keys)}"
+        self._connection = connect(path, "rwc", enforcement, f"PRAGMA cache_size = -{CACHE_KIB}", "BEGIN IMMEDIATE")
+        self._connection.set_authorizer(_no_other_file)
 
     def schema(self) -> Schema:
         return read_schema(self._connection)
