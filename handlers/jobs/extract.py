@@ -5,9 +5,9 @@ from typing import cast
 
 from shared.databases import reading
 from shared.databases.engine import Reader
-from shared.databases.export import Packing, Tell, export, export_zip, extension, rows_expected, stored
+from shared.databases.export import Packing, export, export_zip, extension, rows_expected, stored
 from shared.databases.manifest import SCHEMA, file_names, schema_json
-from shared.databases.progress import Meter
+from shared.databases.progress import Meter, Tell
 from shared.databases.schema import Schema
 from shared.databases.session import Session
 from shared.payloads.extract import ExtractPayload

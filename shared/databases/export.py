@@ -9,6 +9,7 @@ from shared.databases.compression import EXTENSIONS, compressing, zipping
 from shared.databases.engine import Reader, Row
 from shared.databases.formats.blocks import RECORD_CHARS_MAX
 from shared.databases.parquet import write_rows
+from shared.databases.progress import Tell
 from shared.databases.schema import Table
 from shared.databases.session import Outlet
 from shared.errors import Permanent
@@ -16,8 +17,6 @@ from shared.payloads.results import Artifact
 
 Format = Literal["json", "jsonl", "csv", "sql", "parquet"]
 Packing = Literal["none", "gzip", "zstd"]
-Tell = Callable[[int], None]
-"""Called now and then with the number of rows since the last call."""
 
 
 class Uploaded(Protocol):

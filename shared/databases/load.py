@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from shared.databases.engine import Writer
-from shared.databases.rows import Loader, RowErrors, Source, Tell
+from shared.databases.progress import Tell
+from shared.databases.rows import Loader, RowErrors, Source
 from shared.databases.schema import ForeignKey, Kind, Schema, Table, quote, quoted
 from shared.databases.session import Inlet
 from shared.errors import Permanent

@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import IO, Final, cast
 
@@ -72,11 +73,12 @@ def write_rows(out: IO[bytes], names: Sequence[str], types: Sequence[str], rows:
 
 
 def read_rows(path: str, batch_rows: int) -> tuple[list[str], Iterator[list[Row]]]:
-    """The columns' names, and the rows in batches. The file must be known to be whole: arro3 panics over a bad one."""
-    reader = read_parquet(path, batch_size=batch_rows)
+    """The columns' names, and the rows in batches. Raises Permanent("corrupt_artifact")."""
+    with _no_panic():
+        reader = read_parquet(path, batch_size=batch_rows)
     fields = [reader.schema.field(place) for place in range(len(reader.schema))]
     words = [field.metadata_str.get("longshore", "") for field in fields]
-    return [field.name for field in fields], (_rows(batch, words) for batch in reader)
+    return [field.name for field in fields], _batches_of(reader, words)
 
 
 class _Source:
@@ -146,6 +148,26 @@ def _json(value: Value) -> str | None:
     if value is None:
         return None
     return json.dumps({"$hex": value.hex()} if isinstance(value, bytes) else value, ensure_ascii=False)
+
+
+@contextmanager
+def _no_panic() -> Iterator[None]:
+    """What Rust makes of a bad file is no Exception in Python: it would end the worker."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__module__ != "pyo3_runtime" and type(error) is not Exception:
+            raise
+        raise Permanent("corrupt_artifact", "a Parquet file is damaged inside") from None
+
+
+def _batches_of(reader: RecordBatchReader, words: list[str]) -> Iterator[list[Row]]:
+    while True:
+        with _no_panic():
+            batch = next(reader, None)
+        if batch is None:
+            return
+        yield _rows(batch, words)
 
 
 def _rows(batch: RecordBatch, words: list[str]) -> list[Row]:

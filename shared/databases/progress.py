@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+Tell = Callable[[int], None]
+"""Called now and then with the number of rows since the last call."""
+
 
 class Meter:
     """Call it with how many more rows there are. An estimate that was too small grows with them."""

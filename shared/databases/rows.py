@@ -15,12 +15,11 @@ from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, attemp
 from shared.databases.formats import Block, open_text
 from shared.databases.manifest import DataFormat, File
 from shared.databases.parquet import read_rows
+from shared.databases.progress import Tell
 from shared.databases.schema import Column, Kind, Table
 from shared.databases.session import Inlet
 from shared.errors import LongshoreError, Permanent
 from shared.payloads.results import RowError
-
-Tell = Callable[[int], None]
 
 TOLD_MAX: Final = 100
 HELD_BYTES_MAX: Final = 1 << 20

@@ -35,12 +35,10 @@ async def session(connect: Callable[[], D]) -> AsyncIterator["Session[D]"]:
     connecting = executor.submit(connect)
     try:
         database = await asyncio.wrap_future(connecting)
-    except asyncio.CancelledError:
+    except BaseException:
         connecting.add_done_callback(_close_if_connected)
+        executor.shutdown(wait=False)
         raise
-    finally:
-        if not connecting.done() or connecting.exception():
-            executor.shutdown(wait=False)
     try:
         yield Session(database, executor, _Bridge(asyncio.get_running_loop()))
     finally:
@@ -111,8 +109,9 @@ class Outlet(io.RawIOBase):
 
     def finish(self) -> None:
         """Hand over what is left. Not done by `close`, which also ends a file that was given up."""
-        chunk, self._held = bytes(self._held), bytearray()
-        self._bridge.call(self._write(chunk))
+        if self._held:
+            chunk, self._held = bytes(self._held), bytearray()
+            self._bridge.call(self._write(chunk))
 
 
 class Inlet(io.RawIOBase):
@@ -178,5 +177,5 @@ class _Bridge:
 
 
 def _close_if_connected(connecting: Future[D]) -> None:
-    if not connecting.exception():
+    if not connecting.cancelled() and connecting.exception() is None:
         connecting.result().close()

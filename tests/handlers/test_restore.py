@@ -133,6 +133,16 @@ def test_a_file_with_fewer_rows_than_the_manifest_says_is_refused(jobs: Jobs, so
     assert nothing_is_there(target)
 
 
+@pytest.mark.parametrize("place", [40, -30, -6])
+def test_a_parquet_file_that_is_damaged_inside_is_told(jobs: Jobs, source: str, target: str, place: int) -> None:
+    """With a checksum to match: somebody made it so."""
+    url = manifest_url(jobs.run("backup", database=source, format="parquet"))
+    body = next(body for key, body in jobs.bodies.items() if key.endswith("people.parquet"))
+    spoil(jobs, "people.parquet", body, body[:place] + b"\xff\xff\xff\xff" + body[place + 4 :])
+    assert jobs.fail("restore", database=target, backup_url=url).code == "corrupt_artifact"
+    assert nothing_is_there(target)
+
+
 def test_another_tenants_backup_does_not_exist(jobs: Jobs, source: str, target: str) -> None:
     url = manifest_url(jobs.run("backup", database=source)).replace("/default/", "/another/")
     assert jobs.fail("restore", database=target, backup_url=url).code == "no_such_artifact"
