@@ -34,7 +34,8 @@ P = TypeVar("P", bound=Payload)
 DECISIONS_MAX: Final = 5
 """A row that changes under every decision is left to settle down: the message comes back."""
 
-CLAIM_PATIENCE_MS: Final = 4_000
+CLAIM_PATIENCE_MS: Final = 20_000
+"""A claim that was made and is given up for its lost answer is a death, and one alone costs an attempt."""
 
 START_MARGIN_S: Final = CLEANUP_S + 3.0
 """What claiming, cleaning up, settling and acknowledging may take beside the run itself."""
@@ -103,9 +104,10 @@ class Worker(Generic[P]):
     async def _claim(self, move: Move | None, delivery: Delivery, host: Host) -> Job | Unclaimed:
         """Write `move`; where the row refuses it, decide from the row and write what was decided, until it is clear."""
         for _ in range(DECISIONS_MAX):
-            if move is None or host.time_left_s() < self._type.payload_model.policy.timeout_s + START_MARGIN_S:
+            spare_s = host.time_left_s() - self._type.payload_model.policy.timeout_s - START_MARGIN_S
+            if move is None or spare_s < 0:
                 return Unclaimed(Action(Do.HIDE, "no_time", 1), None)
-            answer = await self._written(move)
+            answer = await self._written(move, patience_ms=min(CLAIM_PATIENCE_MS, 1000 * spare_s))
             if isinstance(answer, Applied):
                 return answer.job
             action = decide(answer.job, delivery, self._ports.now())
@@ -115,9 +117,9 @@ class Worker(Generic[P]):
             move = following
         return Unclaimed(Action(Do.HIDE, "contended", 5), None)
 
-    async def _written(self, move: Move) -> Applied | Refused:
-        """The same move again after a fault of the world: a claim whose answer was lost must not cost an attempt."""
-        until = self._ports.now() + CLAIM_PATIENCE_MS
+    async def _written(self, move: Move, *, patience_ms: float) -> Applied | Refused:
+        """The same move again after a fault of the world, as long as there is time to spare."""
+        until = self._ports.now() + patience_ms
         return await patiently(lambda: self._ports.jobs.apply(move), self._ports, until=until)
 
     async def _first_move(self, parcel: Parcel, host: Host) -> Move:

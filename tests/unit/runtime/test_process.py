@@ -6,18 +6,20 @@ from dataclasses import replace
 
 import pytest
 
-from shared.errors import NotFound
-from shared.memory.clock import run_virtual
+from shared.errors import NotFound, WorldFault
+from shared.memory.clock import EPOCH_MS, run_virtual
+from shared.memory.jobs import MemoryJobs
 from shared.memory.ports import memory_ports
 from shared.memory.queues import MemoryQueues
+from shared.moves import Move
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
-from shared.ports import Clock, Message
+from shared.ports import Applied, Clock, Message, Refused
 from shared.runtime.beats import TaskBeats
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
 from shared.runtime.process import Assignment, serve
-from shared.status import Status
+from shared.status import Event, Status
 from tests.world import World, in_world
 
 
@@ -130,6 +132,32 @@ def test_jobs_that_end_nearly_together_are_followed_by_one_poll_for_all() -> Non
         return queues.batches
 
     assert [size for size in run_virtual(main) if size] == [10, 10, 10, 10]
+
+
+def test_a_claim_alone_whose_answers_are_lost_for_a_while_costs_no_attempt() -> None:
+    async def answer(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        class Forgetful(MemoryJobs):
+            async def apply(self, move: Move) -> Applied | Refused:
+                answer = await super().apply(move)
+                if move.event is Event.CLAIM and world.ports.now() - EPOCH_MS < 10_000:
+                    raise WorldFault("timeout", "the answer was lost")
+                return answer
+
+        world.ports = replace(world.ports, jobs=Forgetful())
+        world.__post_init__()
+        job = await world.submit()
+        stop = asyncio.Event()
+        worker = asyncio.create_task(serving(world, stop, concurrency=1))
+        await asyncio.sleep(200)
+        stop.set()
+        await worker
+        row = await world.row(job)
+        assert (row.status, row.epoch, row.attempts) == (Status.SUCCESS, 1, 0)
+
+    in_world(answer, story)
 
 
 def test_a_stop_waits_for_what_runs() -> None:
