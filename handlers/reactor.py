@@ -5,7 +5,7 @@ from typing import cast
 
 from shared.aws.streams import read_record
 from shared.ports import Ports
-from shared.runtime.entry import LambdaContext, container
+from shared.runtime.container import LambdaContext, container
 from shared.runtime.reactor import react
 
 

@@ -16,7 +16,7 @@ from shared.retry import Policy
 from shared.runtime.context import Context
 
 if TYPE_CHECKING:
-    from shared.runtime.entry import LambdaContext
+    from shared.runtime.container import LambdaContext
 
 P = TypeVar("P", bound=Payload)
 

@@ -1,57 +1,17 @@
-"""Lambda entries. One event loop and one set of clients per container, made at the first invocation and kept.
+"""The Lambda entry of a job type's queue."""
 
-Never `asyncio.run` per invocation: it closes the loop that cached clients live on.
-"""
-
-import asyncio
 import os
-from collections.abc import Callable, Coroutine, Mapping
-from functools import cache
-from typing import Protocol, TypeVar, cast
+from collections.abc import Mapping
+from typing import TypeVar, cast
 
 from shared.payloads.base import Payload
 from shared.ports import Message, Ports
 from shared.runtime.batch import run_batch
+from shared.runtime.container import LambdaContext, container
 from shared.runtime.definition import JobType
-from shared.runtime.logs import configure_logs
-from shared.runtime.settings import Settings, read_settings
-from shared.runtime.wiring import open_ports
 from shared.runtime.worker import Worker
 
-T = TypeVar("T")
 P = TypeVar("P", bound=Payload)
-
-
-class LambdaContext(Protocol):
-    """https://docs.aws.amazon.com/lambda/latest/dg/python-context.html"""
-
-    function_name: str
-    aws_request_id: str
-
-    def get_remaining_time_in_millis(self) -> int: ...
-
-
-class Container:
-    """What lives as long as the container does."""
-
-    def __init__(self) -> None:
-        configure_logs()
-        self.settings: Settings = read_settings()
-        self._runner = asyncio.Runner()
-        self._ports: Ports | None = None
-
-    def run(self, invocation: Callable[[Ports], Coroutine[object, object, T]]) -> T:
-        return self._runner.run(self._with_ports(invocation))
-
-    async def _with_ports(self, invocation: Callable[[Ports], Coroutine[object, object, T]]) -> T:
-        if self._ports is None:
-            self._ports = await open_ports(self.settings)
-        return await invocation(self._ports)
-
-
-@cache
-def container() -> Container:
-    return Container()
 
 
 def handle_queue_event(job_type: JobType[P], event: Mapping[str, object], context: LambdaContext) -> dict[str, object]:

@@ -109,8 +109,17 @@ def lambda_ours(watch: Stopwatch) -> None:
 
 
 def lambda_by_hand(watch: Stopwatch) -> None:
+    _invoke_by_hand(watch, {})
+
+
+def lambda_by_hand_lean(watch: Stopwatch) -> None:
+    _invoke_by_hand(watch, LEAN)
+
+
+def _invoke_by_hand(watch: Stopwatch, config: Mapping[str, Any]) -> NoReturn:
     session, runner = AioSession(), asyncio.Runner()
-    dynamodb = runner.run(session.create_client("dynamodb", region_name=REGION).__aenter__())
+    client = session.create_client("dynamodb", region_name=REGION, config=AioConfig(**config))
+    dynamodb = runner.run(client.__aenter__())
 
     async def work(records: list[dict[str, Any]]) -> None:
         await asyncio.gather(*(by_hand.work(dynamodb, TABLE, json.loads(record["body"])) for record in records))
@@ -160,7 +169,14 @@ def _generic(watch: Stopwatch) -> "JobType[Payload]":
 
 WORKERS: Final[Mapping[str, Callable[[Stopwatch], None]]] = {
     worker.__name__: worker
-    for worker in (process_ours, process_by_hand, process_by_hand_lean, lambda_ours, lambda_by_hand)
+    for worker in (
+        process_ours,
+        process_by_hand,
+        process_by_hand_lean,
+        lambda_ours,
+        lambda_by_hand,
+        lambda_by_hand_lean,
+    )
 }
 
 if __name__ == "__main__":
