@@ -4,7 +4,7 @@ All of it blocks and belongs in the thread of a `session`; `interrupt` alone may
 leave an engine as they are: `fault` names them, once, where they leave the thread.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
 from shared.databases.schema import Kind, Schema, Table
@@ -77,8 +77,12 @@ class Writer(Database, Protocol):
 
     def drop(self, tables: Sequence[Table]) -> None: ...
 
-    def insert(self, table: Table, rows: Sequence[Row]) -> None:
-        """Values in the order of `table.columns`. After an error the caller goes back to its savepoint."""
+    def insert(self, table: Table, rows: Iterable[Row]) -> None:
+        """Values in the order of `table.columns`. After an error the caller goes back to its savepoint, or gives up."""
+        ...
+
+    def failed_row(self, error: Exception, sent: int) -> int | None:
+        """Which row of `insert`, or which line of `copy_csv`, the error is about, from 1; `sent` have been taken."""
         ...
 
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:

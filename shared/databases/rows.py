@@ -1,13 +1,15 @@
 """One file's rows into one table.
 
-A row that the database refuses is looked for by halving its batch. It raises, or with `skip_errors` it is left out and
-reported. The file's size, checksum and row count are compared with the manifest's before this returns.
+Without `errors` to put bad rows in, all rows are one statement, and the first bad one raises. With them, rows go in
+batches, bad ones are found by halving their batch, left out, and told. The file's size, checksum and row count are
+compared with the manifest's before this returns.
 """
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, islice
 from typing import IO, Final, Self, cast
 
 from shared.databases.compression import READ_BYTES, Compression, decompressed
@@ -20,6 +22,8 @@ from shared.databases.schema import Column, Kind, Table
 from shared.databases.session import Inlet
 from shared.errors import LongshoreError, Permanent
 from shared.payloads.results import RowError
+
+Adapt = Callable[[list[Row]], list[Row]]
 
 TOLD_MAX: Final = 100
 HELD_BYTES_MAX: Final = 1 << 20
@@ -94,7 +98,7 @@ class Loader:
         )
         target = _target(table, source, file.columns)
         if source.format == "csv" and self.errors is None and len(target.columns) > 1:
-            loaded = self.database.copy_csv(target, self._encoded(file.blocks))
+            loaded = self._copy(target, file.blocks)
             if loaded is not None:
                 return loaded
         return self._insert_all(target, source, file.rows)
@@ -108,26 +112,66 @@ class Loader:
             names, batches = read_rows(spool.name, self.batch_rows)
             return self._insert_all(_target(table, source, names), source, cast("Iterator[Block]", batches))
 
-    def _encoded(self, blocks: Iterator[str]) -> Iterator[bytes]:
-        for block in blocks:
-            yield block.encode()
-            self.tell(block.count("\n"))
+    def _copy(self, table: Table, blocks: Iterator[str]) -> int | None:
+        """The file as it is, its header taken off."""
+
+        def chunks() -> Iterator[bytes]:
+            for block in blocks:
+                yield block.encode()
+                self.tell(block.count("\n"))
+
+        try:
+            return self.database.copy_csv(table, chunks())
+        except Exception as error:
+            self._raise(table, error, self.database.failed_row(error, 0), what="line {} after the header")
+            raise
 
     def _insert_all(self, table: Table, source: Source, blocks: Iterator[Block]) -> int:
         adapt = _adapter(table, source, self.database.kind)
+        if self.errors is None:
+            return self._insert_at_once(table, adapt, blocks)
         number = 1
         loaded = 0
         for batch in _batches(blocks, self.batch_rows):
-            numbers: Sequence[int] = range(number, number + len(batch))
-            rows = cast("list[Row]", batch)
-            if any(isinstance(row, str) for row in batch):
-                numbers, rows = self._readable(table, numbers, batch)
+            numbers, rows = self._readable(table, range(number, number + len(batch)), batch)
             loaded += self._insert(table, adapt(rows), numbers)
             number += len(batch)
             self.tell(len(batch))
         return loaded
 
-    def _readable(self, table: Table, numbers: Sequence[int], batch: Block) -> tuple[list[int], list[Row]]:
+    def _insert_at_once(self, table: Table, adapt: Adapt, blocks: Iterator[Block]) -> int:
+        """One statement for all rows, so that the database works while the next ones are read."""
+        sent = 0
+
+        def rows() -> Iterator[Row]:
+            nonlocal sent
+            for block in blocks:
+                for row in adapt(self._readable(table, range(sent + 1, sent + 1 + len(block)), block)[1]):
+                    sent += 1
+                    yield row
+                self.tell(len(block))
+
+        all_rows = rows()
+        first = list(islice(all_rows, 1))  # a file without rows may name no columns either
+        try:
+            if first:
+                self.database.insert(table, chain(first, all_rows))
+        except Exception as error:
+            self._raise(table, error, self.database.failed_row(error, sent), what="row {}")
+            raise
+        return sent
+
+    def _raise(self, table: Table, error: Exception, number: int | None, *, what: str) -> None:
+        """As a fault that tells the row, if it is one of a row."""
+        fault = self.database.fault(error)
+        if fault and fault.code in ROW_FAULTS:
+            where = what.format(number) if number else "a row"
+            raise Permanent(fault.code, f"{where} of table {table.name}: {fault.message}", field=fault.field) from None
+
+    def _readable(self, table: Table, numbers: Sequence[int], batch: Block) -> tuple[Sequence[int], list[Row]]:
+        """Without the rows that could not be read, each of which is told."""
+        if not any(isinstance(row, str) for row in batch):
+            return numbers, cast("list[Row]", batch)
         kept = []
         for number, row in zip(numbers, batch, strict=True):
             if isinstance(row, str):
@@ -191,7 +235,7 @@ _AS_SQLITE_HAS_IT: Final[dict[str, Callable[[Value], Value]]] = {
 }
 
 
-def _adapter(table: Table, source: Source, kind: Kind) -> Callable[[list[Row]], Sequence[Row]]:
+def _adapter(table: Table, source: Source, kind: Kind) -> Adapt:
     """PostgreSQL's texts for what SQLite has a way of its own to hold."""
     bases = {column.name: column.base for column in source.columns} if kind == "sqlite" else {}
     changes = [_AS_SQLITE_HAS_IT.get(bases.get(name, "")) for name in table.column_names]

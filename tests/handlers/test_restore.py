@@ -261,7 +261,7 @@ def test_the_first_bad_row_of_a_csv_is_named(jobs: Jobs, tables: Tables) -> None
     file = put(jobs, "people.csv", "id,name,age\n1,Ada,36\n2,Grace,-1\n")
     error = jobs.fail("restore", database=url, backup_url=file, tables=["people"])
     assert error.code == "constraint_violation"
-    assert error.message.startswith(("row 2 of table people: ", "line 3 for table people: "))
+    assert error.message.startswith(("row 2 of table people: ", "line 2 after the header of table people: "))
     assert ask(url, "SELECT count(*) FROM people") == [(0,)]
 
 

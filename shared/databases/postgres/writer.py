@@ -1,7 +1,7 @@
 """Writing a PostgreSQL database in one transaction; rows come in by COPY … FROM STDIN."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import psycopg
 from psycopg import IsolationLevel
@@ -11,7 +11,7 @@ from shared.databases.postgres.catalog import read_schema
 from shared.databases.postgres.connection import cancel, connect, one_statement
 from shared.databases.postgres.faults import postgres_fault
 from shared.databases.schema import Kind, Schema, Table, quoted
-from shared.errors import LongshoreError, Permanent
+from shared.errors import LongshoreError
 
 
 class PostgresWriter:
@@ -35,19 +35,21 @@ class PostgresWriter:
         if tables:
             self._connection.execute(f"DROP TABLE {', '.join(table.identifier for table in tables)}")
 
-    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+    def insert(self, table: Table, rows: Iterable[Row]) -> None:
         with self._connection.cursor() as cursor, cursor.copy(_copy(table)) as copy:
             for row in rows:
                 copy.write_row(row)
 
+    def failed_row(self, error: Exception, sent: int) -> int | None:  # noqa: ARG002  it takes rows ahead of its errors
+        """The server counts lines of what it is sent; nothing, for what it finds out when all rows are there."""
+        line = re.search(r", line (\d+)", error.diag.context or "") if isinstance(error, psycopg.Error) else None
+        return int(line[1]) if line else None
+
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:
         with self._connection.cursor() as cursor:
-            try:
-                with cursor.copy(f"{_copy(table)} (FORMAT csv)") as copy:
-                    for chunk in chunks:
-                        copy.write(chunk)
-            except psycopg.DatabaseError as error:
-                raise _in_file(error, table) or error from None
+            with cursor.copy(f"{_copy(table)} (FORMAT csv)") as copy:
+                for chunk in chunks:
+                    copy.write(chunk)
             return cursor.rowcount
 
     def commit(self) -> None:
@@ -61,14 +63,6 @@ class PostgresWriter:
 
     def close(self) -> None:
         self._connection.close()
-
-
-def _in_file(error: psycopg.DatabaseError, table: Table) -> LongshoreError | None:
-    """The server counts lines; the header was one, too."""
-    fault, line = postgres_fault(error), re.search(r", line (\d+)", error.diag.context or "")
-    if fault is None or line is None:
-        return fault
-    return Permanent(fault.code, f"line {int(line[1]) + 1} for table {table.name}: {fault.message}", field=fault.field)
 
 
 def _copy(table: Table) -> str:

@@ -1,7 +1,7 @@
 """Writing an SQLite file in one transaction."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from shared.databases.engine import Row
@@ -37,10 +37,13 @@ class SqliteWriter:
         for table in tables:
             self._connection.execute(f"DROP TABLE {table.identifier}")
 
-    def insert(self, table: Table, rows: Sequence[Row]) -> None:
+    def insert(self, table: Table, rows: Iterable[Row]) -> None:
         places = ", ".join("?" for _ in table.columns)
         names = quoted(table.column_names)
         self._connection.executemany(f"INSERT INTO {table.identifier} ({names}) VALUES ({places})", rows)
+
+    def failed_row(self, error: Exception, sent: int) -> int | None:  # noqa: ARG002  it takes one row at a time
+        return sent
 
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:  # noqa: ARG002  SQLite has no such way
         return None
