@@ -61,11 +61,11 @@ class Context:
     ) -> None:
         """How far the job is: `current` of `total` (unknown: None). Cheap: call it as often as you like.
 
-        It reaches the row after 1 s, then at most every 5 s, and with the settlement. Long texts are shortened;
-        `metadata` of over 1,024 bytes as JSON raises Permanent("progress_too_large").
+        It reaches the row after 1 s, then at most every 5 s, and with the settlement. Fractions are cut off, long texts
+        shortened; `metadata` of over 1,024 bytes as JSON raises Permanent("progress_too_large").
         """
         words = {"message": message, "context": context}
-        fields: dict[str, object] = {"current": current, "total": total}
+        fields: dict[str, object] = {"current": int(current), "total": None if total is None else int(total)}
         fields |= {name: shortened(text, PROGRESS_TEXT_BYTES_MAX) for name, text in words.items() if text}
         fields |= {"indent_level": indent_level} if indent_level else {}
         fields |= {"metadata": _small(metadata)} if metadata else {}

@@ -13,6 +13,7 @@ from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
 from shared.runtime.context import Context
 from shared.status import Status
+from shared.view import view_of
 from tests.world import World, in_world
 
 
@@ -52,6 +53,25 @@ def test_progress_that_would_fill_the_row_is_the_authors_mistake_and_names_the_f
         assert len((row.progress or "").encode()) < 300
 
     in_world(chatty, story)
+
+
+def test_progress_in_numbers_of_whatever_kind_can_be_shown() -> None:
+    class Numpys:
+        def __int__(self) -> int:
+            return 7
+
+    async def counting(_payload: GenericPayload, context: Context) -> ProcessResult:
+        context.progress(1.5, Numpys())  # type: ignore[arg-type]  # an author's slip
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        job = await world.submit()
+        await world.drain()
+        progress = view_of(await world.row(job), bucket="b").progress
+        assert progress is not None
+        assert (progress.current, progress.total) == (1, 7)
+
+    in_world(counting, story)
 
 
 def test_a_jobs_failures_are_found_among_much_else_that_it_kept() -> None:
