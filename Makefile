@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS := true
 # What functions run on is said once, in the template.
 RUNTIME := $(shell sed -n 's/^ *Runtime: python//p' template.yaml | head -n 1)
 
-.PHONY: demo test check bench install lock format clean bundles deploy
+.PHONY: demo test check bench install lock format clean bundles sam deploy
 
 demo: install            ## run the main job end to end on the embedded local cloud
 	$(RUN)longshore demo
@@ -23,7 +23,7 @@ check: install           ## format, lint, types, layers, shape
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports --no-cache
-	$(RUN)pytest tests/test_shape.py
+	$(RUN)pytest tests/test_shape.py tests/unit/test_template_rules.py
 
 bench: install           ## what a job costs: requests, write units, CPU, memory, imports
 	$(RUN)python -m tests.bench
@@ -36,6 +36,8 @@ $(VENV)/.done: requirements/dev.lock pyproject.toml
 	$(UV) pip sync --quiet --python $(RUN)python --require-hashes requirements/dev.lock
 	$(UV) pip install --quiet --python $(RUN)python --no-deps --editable .
 	touch $@
+
+sam: $(SAM)/.done         ## the pinned SAM CLI, in a virtual environment of its own
 
 $(SAM)/.done: requirements/sam.lock $(VENV)/.done
 	$(PYTHON) -m venv $(SAM)

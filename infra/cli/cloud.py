@@ -65,7 +65,7 @@ async def until_signalled(running: Coroutine[object, object, None]) -> None:
 def _logging_to(path: Path) -> Iterator[Callable[[str, str], None]]:
     """Everybody's log into one file for people; → what takes a function's name and a line it wrote."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", buffering=1) as file:
+    with path.open("a", encoding="utf-8", buffering=1) as file:
         logging.basicConfig(stream=file, level=logging.WARNING, format="%(name)s | %(message)s", force=True)
         structlog.configure(
             processors=[

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
 from shared.errors import InvalidInput, Problem
-from shared.payloads import TYPES, read_payload
+from shared.payloads import TYPES, WORDS, read_payload
 from shared.payloads.base import Payload
 
 Document = dict[str, Any]
@@ -145,7 +145,7 @@ def _with(document: Document, path: Sequence[str], value: JsonValue, whole: str)
 
 
 def _in_words(field: str, expected: str, known: Iterable[str]) -> str:
-    if expected == "Extra inputs are not permitted":
+    if expected == WORDS["extra_forbidden"]:
         return f"there is no such field{_nearest(field, known)}"
     if expected.startswith("String should match pattern"):
         return EXPECTED.get(field, expected)

@@ -24,6 +24,14 @@ TYPES: Final[dict[str, type[Payload]]] = {
 }
 """job type → its payload model"""
 
+WORDS: Final = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is required",
+    "union_tag_invalid": f"one of {', '.join(sorted(TYPES))}",
+    "union_tag_not_found": f"is required: one of {', '.join(sorted(TYPES))}",
+}
+"""Ours for what pydantic says in words of its own."""
+
 _ADAPTER: Final[TypeAdapter[Payload]] = TypeAdapter(AnyPayload)
 
 
@@ -37,9 +45,8 @@ def read_payload(document: str | bytes) -> Payload:
 
 def invalid(error: ValidationError) -> InvalidInput:
     """Pydantic's report as ours: paths as the producer wrote them, never the rejected value (it may be a secret)."""
-    problems = tuple(
-        Problem(_path(item["loc"]), item["msg"]) for item in error.errors(include_input=False, include_url=False)
-    )
+    found = error.errors(include_input=False, include_url=False)
+    problems = tuple(Problem(_path(item["loc"], item["type"]), WORDS.get(item["type"], item["msg"])) for item in found)
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return InvalidInput("invalid_payload", f"{first.expected}{more}", field=first.field, problems=problems)
@@ -50,7 +57,9 @@ def json_schema() -> dict[str, Any]:  # Any: a JSON Schema is whatever JSON Sche
     return _ADAPTER.json_schema()
 
 
-def _path(location: tuple[str | int, ...]) -> str:
+def _path(location: tuple[str | int, ...], kind: str) -> str:
     """pydantic puts the discriminator's value first; the producer never wrote that."""
+    if not location and kind in {"union_tag_invalid", "union_tag_not_found"}:
+        return "type"
     parts = location[1:] if location and location[0] in TYPES else location
     return ".".join(str(part) for part in parts) or "(the document)"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 class Settings:
     """`stack` names every resource; `bucket` and `schedule_role_arn` come from the template where they are needed.
 
-    `endpoint_url`, `region` and `credentials` None: as botocore finds them (`AWS_ENDPOINT_URL`, `AWS_REGION` …).
+    `endpoint_url`, `region` and `credentials` None: as botocore finds them (`AWS_ENDPOINT_URL`, profiles, roles …).
     """
 
     stack: str = "longshore"
@@ -20,9 +20,14 @@ class Settings:
     credentials: tuple[str, str] | None = None
 
 
+LOCAL = Settings(endpoint_url="http://127.0.0.1:4599", region="us-east-1", credentials=("local", "local"))
+"""What `longshore up` starts: an endpoint that checks no credentials."""
+
+
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         stack=environ.get("LONGSHORE_STACK", "longshore"),
         bucket=environ.get("LONGSHORE_BUCKET"),
         schedule_role_arn=environ.get("LONGSHORE_SCHEDULE_ROLE_ARN"),
+        region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),  # botocore reads the second alone
     )

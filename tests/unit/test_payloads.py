@@ -14,7 +14,8 @@ RESTORE = '"type": "restore", "backup_url": "s3://b/k"'
     [
         ("{", "(the document)"),
         ("[]", "(the document)"),
-        ('{"type": "nope"}', "(the document)"),
+        ('{"type": "nope"}', "type"),
+        ("{}", "type"),
         ('{"type": "generic"}', "operation"),
         ('{"type": "generic", "operation": "x", "extra": 1}', "extra"),
         ('{"type": "generic", "operation": "x", "options": {"timeout": "5"}}', "options.timeout"),

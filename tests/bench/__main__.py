@@ -1,0 +1,89 @@
+"""`make bench`: what a job costs. Compared things run in turns, figures are medians, and the machine is noisy.
+
+python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [databases]
+"""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+
+from shared.runtime.logs import configure_logs
+from tests.bench import cold_start, databases, worker_cpu
+from tests.bench.prices import dollars
+from tests.bench.scenarios import JOBS, largest_rows, play_all
+
+Table = list[dict[str, object]]
+
+
+def cost() -> Table:
+    """Per job, counted at the wire, busy (batches of ten); dollars per million, list prices of us-east-1."""
+    rows: Table = []
+    for found in asyncio.run(play_all(trickle=False)):
+        tally = found.busy
+        rows.append(
+            {
+                "scenario": found.scenario.name,
+                "write units": round((tally.write_units + tally.index_units) / JOBS, 2),
+                "at most": found.scenario.units_max or "",
+                "requests": round(sum(count for name, count in tally.requests.items() if "Get" not in name) / JOBS, 2),
+                "$ per million": round(sum(dollars(tally).values()) / JOBS, 2),
+            }
+        )
+    return rows
+
+
+def row_sizes() -> Table:
+    """A typical job's row at its largest, in bytes: beyond 1,024 every write costs twice."""
+    return [{"job type": name, "bytes": size} for name, size in asyncio.run(largest_rows()).items()]
+
+
+def cpu() -> Table:
+    """Milliseconds of worker CPU per job that does nothing; the loop by hand claims and finishes once each, too."""
+    return [asdict(comparison) for comparison in worker_cpu.measure()]
+
+
+def cold() -> Table:
+    """Milliseconds of CPU until a function's first clients stand, against bare aiobotocore with the same clients."""
+    return [asdict(start) for start in cold_start.measure()]
+
+
+SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {"cost": (cost, row_sizes), "cpu": (cpu,), "cold": (cold,)}
+
+
+def main(arguments: Sequence[str]) -> int:
+    configure_logs("ERROR")
+    asked = [word for word in arguments if not word.startswith("--")] or [*SECTIONS, "databases"]
+    held, everything = True, {}
+    for section in (section for name in asked for section in SECTIONS.get(name, ())):
+        everything[section.__name__] = section()
+        if "--json" not in arguments:
+            _show(section, everything[section.__name__])
+    if "--json" in arguments:
+        print(json.dumps(everything, indent=1))
+    elif "databases" in asked:
+        held = databases.main(many="--many" in arguments)
+    return 0 if held else 1
+
+
+def _show(section: Callable[[], Table], rows: Table) -> None:
+    print(f"\n{section.__name__.replace('_', ' ').upper()}  {section.__doc__}\n")
+    names = list(rows[0])
+    cells = [names, *([_text(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[place]) for line in cells) for place in range(len(names))]
+    for line in cells:
+        print("  ".join(_aligned(zip(line, widths, strict=True))).rstrip())
+
+
+def _aligned(pairs: Iterable[tuple[str, int]]) -> Iterable[str]:
+    for place, (text, width) in enumerate(pairs):
+        yield text.ljust(width) if place == 0 else text.rjust(width)
+
+
+def _text(value: object) -> str:
+    return f"{value:,.2f}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
