@@ -37,7 +37,7 @@ def _row(now: int) -> Job:
 
 def _answers(url: str) -> dict[str, Callable[[dict[str, Any]], object]]:
     """Operation → request → answer, both as JSON has them."""
-    now = time.time_ns() // 1_000_000
+    now = _now()
     row = _row(now)
     item = item_of(row)
     message = {
@@ -47,12 +47,20 @@ def _answers(url: str) -> dict[str, Callable[[dict[str, Any]], object]]:
         "Body": wakeup_body(Wakeup(row.tenant_id, row.job_id, 1)),
         "Attributes": {"ApproximateReceiveCount": "1", "SentTimestamp": str(now)},
     }
+
+    def leased() -> dict[str, Any]:
+        return item | {"lease_until": {"N": str(_now() + 75_000)}}
+
     return {
         "GetQueueUrl": lambda _: {"QueueUrl": f"{url}/{ACCOUNT}/{STACK}-generic"},
         "ReceiveMessage": lambda asked: {"Messages": [message] * asked["MaxNumberOfMessages"]},
         "DeleteMessageBatch": lambda asked: {"Successful": [{"Id": entry["Id"]} for entry in asked["Entries"]]},
-        "UpdateItem": lambda asked: {"Attributes": item} if asked.get("ReturnValues") == "ALL_NEW" else {},
+        "UpdateItem": lambda asked: {"Attributes": leased()} if asked.get("ReturnValues") == "ALL_NEW" else {},
     }
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 async def _serve() -> None:

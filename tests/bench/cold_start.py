@@ -14,7 +14,7 @@ from typing import Final
 
 from tests.bench.stack import REGION
 
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 START_MAX_S: Final = 60
 
 ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {

@@ -197,18 +197,22 @@ SCENARIOS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Tallies of JOBS jobs. `busy`: in batches of ten; `trickle`: one at a time, if that was asked for."""
+    """Tallies of JOBS jobs. `busy`: in batches of ten; `trickle`: one at a time."""
 
     scenario: Scenario
     busy: Tally
-    trickle: Tally | None
+    trickle: Tally
 
 
-async def play_all(*, trickle: bool) -> list[Cost]:
+async def play_all() -> list[Cost]:
     async with metered_stack(JOB_TYPES) as stack:
-        busy = await _play(stack, 10)
-        single = await _play(stack, 1) if trickle else {}
-    return [Cost(scenario, busy[scenario.name], single.get(scenario.name)) for scenario in SCENARIOS]
+        busy, trickle = await play(stack, 10), await play(stack, 1)
+    return [Cost(scenario, busy[scenario.name], trickle[scenario.name]) for scenario in SCENARIOS]
+
+
+async def play_busy() -> dict[str, Tally]:
+    async with metered_stack(JOB_TYPES) as stack:
+        return await play(stack, 10)
 
 
 async def largest_rows() -> dict[str, int]:
@@ -222,7 +226,8 @@ async def largest_rows() -> dict[str, int]:
     return largest
 
 
-async def _play(stack: Stack, batch: int) -> dict[str, Tally]:
+async def play(stack: Stack, batch: int) -> dict[str, Tally]:
+    """scenario → its tally of JOBS jobs"""
     stack.batch = batch
     tallies: dict[str, Tally] = {}
     for scenario in SCENARIOS:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.bench.capacity import Item, index_units, item_bytes, read_units, write_units
 from tests.bench.meter import Tally
-from tests.bench.scenarios import JOBS, SCENARIOS, Cost, Scenario, largest_rows, play_all
+from tests.bench.scenarios import JOBS, SCENARIOS, Scenario, largest_rows, play_busy
 
 DELIVERED: Final = {"sqs ReceiveMessage": 0.1, "lambda worker": 0.1, "sqs DeleteMessageBatch": 0.1}
 DISPATCHED: Final = {"sqs SendMessageBatch": 0.1} | DELIVERED
@@ -34,13 +34,13 @@ EXPECTED: Final[dict[str, tuple[float, dict[str, float]]]] = {
 
 
 @pytest.fixture(scope="module")
-def costs() -> dict[str, Cost]:
-    return {cost.scenario.name: cost for cost in asyncio.run(play_all(trickle=False))}
+def tallies() -> dict[str, Tally]:
+    return asyncio.run(play_busy())
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_a_job_costs_what_it_always_has(scenario: Scenario, costs: dict[str, Cost]) -> None:
-    tally = costs[scenario.name].busy
+def test_a_job_costs_what_it_always_has(scenario: Scenario, tallies: dict[str, Tally]) -> None:
+    tally = tallies[scenario.name]
     assert (_units(tally), _requests(tally)) == EXPECTED[scenario.name]
     assert scenario.units_max is None or _units(tally) <= scenario.units_max
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.bench.workers import WORKERS
 
-ROUNDS: Final = 7
+ROUNDS: Final = 5
 JOBS: Final = 500
 WORKER_MAX_S: Final = 60
 
