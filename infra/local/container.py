@@ -57,7 +57,7 @@ def main(descriptor: int, handler_path: str) -> None:
     _send(channel, {"ready": True})
     while True:
         request = requests.get()
-        _send(channel, _answer(handler, request) | {"memory_mb": _memory_mb()})
+        _send(channel, _answer(handler, request) | {"memory_mb": peak_memory_mb()})
 
 
 def _read(channel: socket.socket, requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
@@ -91,7 +91,7 @@ def _described(error: Exception) -> dict[str, str]:
     return {"kind": type(error).__name__, "message": str(error)}
 
 
-def _memory_mb() -> int:
+def peak_memory_mb() -> int:
     """The process's peak. On Linux getrusage would count the parent's memory, from between fork and exec."""
     status = Path("/proc/self/status")
     if status.exists():

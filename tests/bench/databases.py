@@ -10,7 +10,6 @@ import asyncio
 import csv
 import io
 import json
-import resource
 import signal
 import sqlite3
 import subprocess
@@ -26,6 +25,7 @@ from typing import Any, Final, cast
 import psycopg
 from isal import igzip, isal_zlib
 
+from infra.local.container import peak_memory_mb
 from shared.databases import reading, writing
 from shared.databases.export import Format, export
 from shared.databases.load import Plan, restore
@@ -290,7 +290,7 @@ def _child(name: str, url: str, file: str, form: str) -> None:
     began_s = clock()
     PATHS[name](url, Path(file), form)
     seconds = clock() - began_s
-    print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    print(seconds, peak_memory_mb())
 
 
 if __name__ == "__main__":
