@@ -164,17 +164,45 @@ def beat(job: Job, now: int, *, progress: str | None, lease_until: int | None) -
 def settle(job: Job, event: Event, changes: Mapping[str, object], *, now: int, token: str, who: str, note: str) -> Move:
     """The run's end: `event` and `changes` are the verdict's (`shared/verdict.py`)."""
     ending = _end(event, now, who, note) if TARGET[event].is_terminal else _moved(event, now, who, note)
-    history = (*job.history, history_entry(now, event, who, note))[-HISTORY_MAX:]
-    gone = {"lease_until": None, "alone": None}
+    gone: dict[str, object] = {"lease_until": None, "alone": None}
+    if forgotten(job):  # else append: who asked for a cancel meanwhile stays in it
+        gone["history"] = (*job.history, history_entry(now, event, who, note))[-HISTORY_MAX:]
     return Move(
         event,
         job.tenant_id,
         job.job_id,
         _holding(job),
-        ending | gone | {"history": history} | dict(changes) | {"token": token},
+        ending | gone | dict(changes) | {"token": token},
         token,
         seen=job,
     )
+
+
+# --- an operator's moves ----------------------------------------------------------------------------------------------
+
+
+def cancel(tenant_id: str, job_id: str, now: int, *, token: str, who: str) -> Move:
+    """End what waits, is queued, or whose worker is dead."""
+    changes = _end(Event.CANCEL, now, who) | {"token": token}
+    return Move(Event.CANCEL, tenant_id, job_id, {"now": now}, changes, token)
+
+
+def request_cancel(tenant_id: str, job_id: str, now: int, *, who: str) -> Move:
+    """Ask the running worker to stop: its next beat tells it."""
+    changes = _moved(Event.REQUEST_CANCEL, now, who) | {"cancel_requested": True}
+    return Move(Event.REQUEST_CANCEL, tenant_id, job_id, {}, changes)
+
+
+def redrive(seen: Job, now: int, *, due_at: int, token: str, who: str) -> Move:
+    """Run a job again that is over: attempts start anew, from its last checkpoint; its last error stays in sight."""
+    changes = _moved(Event.REDRIVE, now, who) | {
+        "seq": Plus(1),
+        "due_at": due_at,
+        "attempts_left": seen.attempts_max,
+        "token": token,
+    }
+    gone = dict.fromkeys(("completed_at", "cancel_requested", "result", "inline_result", "progress", "expires_at"))
+    return Move(Event.REDRIVE, seen.tenant_id, seen.job_id, {}, changes | gone, token)
 
 
 # --- how they are made ------------------------------------------------------------------------------------------------

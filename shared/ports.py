@@ -60,15 +60,30 @@ class JobStore(Protocol):
         """A tenant's jobs, newest first. Eventually consistent: for people, not for decisions."""
         ...
 
+    async def scan(self, *, cursor: str | None = None) -> Page:
+        """One page (up to 1 MB) of every tenant's jobs, in no order. Eventually consistent; half a read unit per 4 KB.
+
+        A page may be empty and still have a cursor.
+        """
+        ...
+
 
 class SideStore(Protocol):
-    """Write-once items beside the rows, in the table without a stream: payloads, stacks, older history, quarantine."""
+    """Items beside the rows, in the table without a stream: write-once payloads, stacks, older history, quarantine;
+    and small documents that change by `swap` alone: circuit breakers, tallies."""
 
     async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:
         """False if something is there already (it is left as it is). `expires_at` in seconds. Body up to 350 KB."""
         ...
 
     async def get(self, pk: str, sk: str) -> str | None: ...
+
+    async def swap(self, pk: str, sk: str, *, old: str | None, new: str | None, expires_at: int | None = None) -> bool:
+        """Replace the body `old` by `new` (None: nothing is there, leave nothing there). False: it is not `old`.
+
+        True also where it is `new` already: a repeated request whose answer was lost. So let every `new` be another.
+        """
+        ...
 
     async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
         """(sk, body) of the sort keys that begin with `prefix`, the newest (greatest) first."""

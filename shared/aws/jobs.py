@@ -69,6 +69,12 @@ class AwsJobs:
         rows = await self._rows([key for _, (_, key) in newest[:limit]])
         return Page(rows, write_cursor(after | dict(newest[:limit])) if len(newest) > limit else None)
 
+    async def scan(self, *, cursor: str | None = None) -> Page:
+        start = {} if cursor is None else {"ExclusiveStartKey": {"pk": {"S": cursor}}}
+        answer = await self._clients.call("dynamodb", "scan", TableName=self._table, **start)
+        last = answer.get("LastEvaluatedKey")
+        return Page(tuple(job_of(item) for item in answer["Items"]), last["pk"]["S"] if last else None)
+
     async def _query(self, shard: str, after: Place | None, limit: int) -> Sequence[tuple[str, Place]]:
         """(shard, place) of one more than `limit` jobs, newest first."""
         start = {} if after is None else {"ExclusiveStartKey": _index_key(shard, after)}

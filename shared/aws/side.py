@@ -1,13 +1,15 @@
-"""The table beside the jobs: write-once items. No stream, so that they wake nobody."""
+"""The table beside the jobs. No stream, so that its items wake nobody."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from shared.aws.clients import Clients
 from shared.aws.faults import AwsRefusal
 from shared.aws.jobs import CONDITION_FAILED
 from shared.limits import SIDE_BODY_BYTES_MAX, check_size
 from shared.names import Names
+
+SHOW: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
 class AwsSide:
@@ -16,16 +18,18 @@ class AwsSide:
         self._table = names.side_table
 
     async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:
-        check_size("body", body, SIDE_BODY_BYTES_MAX)
-        expiry = {} if expires_at is None else {"expires_at": {"N": str(expires_at)}}
-        item = {"pk": {"S": pk}, "sk": {"S": sk}, "body": {"S": body}} | expiry
-        try:
-            await self._call("put_item", Item=item, ConditionExpression="attribute_not_exists(pk)")
-        except AwsRefusal as refusal:
-            if refusal.code != CONDITION_FAILED:
-                raise
-            return False
-        return True
+        return await self._put(pk, sk, body, expires_at, _condition(None)) is None
+
+    async def swap(self, pk: str, sk: str, *, old: str | None, new: str | None, expires_at: int | None = None) -> bool:
+        if new is not None:
+            refusal = await self._put(pk, sk, new, expires_at, _condition(old) | SHOW)
+        else:
+            key = {"pk": {"S": pk}, "sk": {"S": sk}}
+            refusal = await self._conditionally("delete_item", Key=key, **_condition(old), **SHOW)
+        if refusal is None:
+            return True
+        item = refusal.response.get("Item")
+        return (str(item["body"]["S"]) if item else None) == new
 
     async def get(self, pk: str, sk: str) -> str | None:
         answer = await self._call("get_item", Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True)
@@ -54,5 +58,29 @@ class AwsSide:
                 return found
             start = {"ExclusiveStartKey": answer["LastEvaluatedKey"]}
 
+    async def _put(
+        self, pk: str, sk: str, body: str, expires_at: int | None, condition: dict[str, Any]
+    ) -> AwsRefusal | None:
+        check_size("body", body, SIDE_BODY_BYTES_MAX)
+        expiry = {} if expires_at is None else {"expires_at": {"N": str(expires_at)}}
+        item = {"pk": {"S": pk}, "sk": {"S": sk}, "body": {"S": body}} | expiry
+        return await self._conditionally("put_item", Item=item, **condition)
+
+    async def _conditionally(self, operation: str, **arguments: Any) -> AwsRefusal | None:
+        """→ the refusal, if the condition did not hold."""
+        try:
+            await self._call(operation, **arguments)
+        except AwsRefusal as refusal:
+            if refusal.code != CONDITION_FAILED:
+                raise
+            return refusal
+        return None
+
     async def _call(self, operation: str, **arguments: Any) -> Any:
         return await self._clients.call("dynamodb", operation, TableName=self._table, **arguments)
+
+
+def _condition(old: str | None) -> dict[str, Any]:
+    if old is None:
+        return {"ConditionExpression": "attribute_not_exists(pk)"}
+    return {"ConditionExpression": "body = :old", "ExpressionAttributeValues": {":old": {"S": old}}}

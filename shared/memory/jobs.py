@@ -1,5 +1,7 @@
 """The jobs table in memory: interprets the same table of moves, and keeps the stream that a reactor would read."""
 
+from typing import Final
+
 from shared.consequences import Record
 from shared.cursor import read_cursor, write_cursor
 from shared.ids import row_key
@@ -9,6 +11,8 @@ from shared.memory.clock import turn
 from shared.moves import Move, applied, happened
 from shared.ports import Applied, Page, Refused
 from shared.status import permitted
+
+SCAN_PAGE: Final = 100
 
 
 class MemoryJobs:
@@ -40,6 +44,12 @@ class MemoryJobs:
         rest = sorted((place for place in places if before is None or place < before), reverse=True)
         page, more = rest[:limit], rest[limit:]
         return Page(tuple(places[place] for place in page), write_cursor({"": page[-1]}) if more else None)
+
+    async def scan(self, *, cursor: str | None = None) -> Page:
+        await turn()
+        rest = sorted(key for key in self.rows if cursor is None or key > cursor)
+        page = tuple(self.rows[key] for key in rest[:SCAN_PAGE])
+        return Page(page, page[-1].key if len(rest) > SCAN_PAGE else None)
 
     def _write(self, old: Job | None, new: Job) -> Job:
         self.rows[new.key] = new

@@ -1,4 +1,4 @@
-"""Write-once items in memory. Nothing expires."""
+"""What is beside the rows, in memory. Nothing expires."""
 
 from collections.abc import Sequence
 
@@ -20,6 +20,26 @@ class MemorySide:
     async def get(self, pk: str, sk: str) -> str | None:
         await turn()
         return self.items.get((pk, sk))
+
+    async def swap(
+        self,
+        pk: str,
+        sk: str,
+        *,
+        old: str | None,
+        new: str | None,
+        expires_at: int | None = None,  # noqa: ARG002  nothing expires here
+    ) -> bool:
+        check_size("body", new or "", SIDE_BODY_BYTES_MAX)
+        await turn()
+        found = self.items.get((pk, sk))
+        if found != old:
+            return found == new
+        if new is None:
+            self.items.pop((pk, sk), None)
+        else:
+            self.items[pk, sk] = new
+        return True
 
     async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
         await turn()

@@ -127,8 +127,8 @@ class Attempt(Generic[P]):
         token = ports.token()
         move = settlement(job, verdict.event, changes, now=now, token=token, who=host.who, note=verdict.note)
         answer = await patiently(lambda: ports.jobs.apply(move), ports, until=until)
-        if isinstance(answer, Refused) and _asked_to_stop(answer, job):
-            stopped = _stopped(job, now, token, host.who)
+        if isinstance(answer, Refused) and (flagged := _asked_to_stop(answer, job)):
+            stopped = _stopped(flagged, now, token, host.who)
             answer = await patiently(lambda: ports.jobs.apply(stopped), ports, until=until)
         _tell(job, verdict, answer, run, now)
         return answer
@@ -225,9 +225,11 @@ def _details(outcome: Done | Partial) -> dict[str, JsonValue]:
     return {"errors": errors, "errors_total": len(outcome.errors)}
 
 
-def _asked_to_stop(refused: Refused, job: Job) -> bool:
+def _asked_to_stop(refused: Refused, job: Job) -> Job | None:
+    """The row as it is, if it is still ours and somebody has asked for its end."""
     image = refused.job
-    return image is not None and (image.epoch, image.token) == (job.epoch, job.token) and bool(image.cancel_requested)
+    ours = image is not None and (image.epoch, image.token) == (job.epoch, job.token)
+    return image if ours and image is not None and image.cancel_requested else None
 
 
 def _stopped(job: Job, now: int, token: str, who: str) -> Move:

@@ -159,4 +159,5 @@ async def _beat(run: Run, ports: Ports, now: int, lease_until: int | None) -> No
     run.carried, run.beat_at = progress, now
     run.lease_until = lease_until or run.lease_until
     if answer.job.cancel_requested:
+        run.job = answer.job  # its history tells who asked
         run.halt(Stop.CANCELLED)

@@ -1,21 +1,26 @@
-"""What producers and operators ask for: submit, look, list, fetch. The CLI and the HTTP API are thin layers over it."""
+"""What producers and operators ask for: submit, look, list, cancel, redrive. CLI and HTTP API are thin layers over it."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from pydantic import JsonValue
 from pydantic_core import from_json
 
 from shared.admission import new_job
 from shared.envelope import Envelope, seal
-from shared.errors import Conflict, InvalidInput, NotFound
+from shared.errors import Conflict, InvalidInput, NotFound, WorldFault
 from shared.ids import derived_job_id, new_job_id
 from shared.job import Job
-from shared.moves import submit
+from shared.moves import cancel, redrive, request_cancel, submit
 from shared.payloads.base import Payload
 from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.ports import Applied, Page, Ports
 from shared.retry import DELAY_S_MAX
 from shared.runtime.documents import failures_of, keep_payload
+from shared.status import Status
+
+CHANGES_MAX: Final = 5
+"""A job that moves on between a decision and its write is looked at again this often."""
 
 
 class Service:
@@ -31,11 +36,9 @@ class Service:
         """
         if idempotency_key is not None and (payload.job_id is not None or not idempotency_key):
             raise InvalidInput("invalid_key", "a key that is not empty, and no job_id", field="idempotency_key")
-        if not 0 <= delay_s <= DELAY_S_MAX:
-            raise InvalidInput("invalid_delay", f"0 to {DELAY_S_MAX} seconds", field="delay_s")
-        ports, now = self._ports, self._ports.now()
+        ports, now, due_at = self._ports, self._ports.now(), self._in(delay_s)
         envelope: Envelope[Payload] = seal(payload, self._new_id(payload, idempotency_key, now))
-        job = new_job(envelope, now=now, token=ports.token(), due_at=now + round(delay_s * 1000))
+        job = new_job(envelope, now=now, token=ports.token(), due_at=due_at)
         await keep_payload(ports, job, envelope.body)
         answer = await ports.jobs.apply(submit(job))
         found = answer.job
@@ -45,11 +48,39 @@ class Service:
             raise Conflict("conflict", f"{job.job_id} exists with another type or payload", field="job_id")
         return found
 
+    async def cancel(self, tenant_id: str, job_id: str, *, who: str) -> Job:
+        """End it: at once if nothing runs (CANCELLED), else by asking its worker, whose next beat tells it (RUNNING
+        with `cancel_requested`). → its row. Conflict if it is over in another way; repeating it changes nothing."""
+        ports, token = self._ports, self._ports.token()
+        for _ in range(CHANGES_MAX):
+            answer = await ports.jobs.apply(cancel(tenant_id, job_id, ports.now(), token=token, who=who))
+            if isinstance(answer, Applied) or (answer.job and answer.job.status is Status.CANCELLED):
+                return _there(answer.job, job_id)
+            job = _there(answer.job, job_id)
+            if job.status.is_terminal:
+                raise Conflict("already_over", f"the job has ended: {job.status}", field="job_id")
+            if job.status is Status.RUNNING and job.cancel_requested:
+                return job
+            if job.status is Status.RUNNING:
+                asked = await ports.jobs.apply(request_cancel(tenant_id, job_id, ports.now(), who=who))
+                if isinstance(asked, Applied):
+                    return asked.job
+        raise WorldFault("contended", f"the job moved on {CHANGES_MAX} times: try again")
+
+    async def redrive(self, tenant_id: str, job_id: str, *, who: str, delay_s: float = 0.0) -> Job:
+        """Run a job again that is over, with all its attempts, from its last checkpoint. → its row, QUEUED.
+
+        Conflict if it still is, or again is, on its way.
+        """
+        ports, due_at = self._ports, self._in(delay_s)
+        job = await self.get(tenant_id, job_id)
+        answer = await ports.jobs.apply(redrive(job, ports.now(), due_at=due_at, token=ports.token(), who=who))
+        if isinstance(answer, Applied):
+            return answer.job
+        raise Conflict("not_over", f"the job is {_there(answer.job, job_id).status}", field="job_id")
+
     async def get(self, tenant_id: str, job_id: str) -> Job:
-        job = await self._ports.jobs.get(tenant_id, job_id)
-        if job is None:
-            raise NotFound("no_such_job", f"no job {job_id}", field="job_id")
-        return job
+        return _there(await self._ports.jobs.get(tenant_id, job_id), job_id)
 
     async def list(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Newest first."""
@@ -73,7 +104,18 @@ class Service:
         data = ResponseData(job_id=job.job_id, type=job.type, result=value)
         return Response(success=error is None and job.inline_result is not None, data=data, error=error)
 
+    def _in(self, delay_s: float) -> int:
+        if not 0 <= delay_s <= DELAY_S_MAX:
+            raise InvalidInput("invalid_delay", f"0 to {DELAY_S_MAX} seconds", field="delay_s")
+        return self._ports.now() + round(delay_s * 1000)
+
     def _new_id(self, payload: Payload, idempotency_key: str | None, now: int) -> str:
         if idempotency_key is not None:
             return derived_job_id(payload.tenant_id, payload.type, idempotency_key)
         return new_job_id(now, bytes.fromhex(self._ports.token() + self._ports.token()))
+
+
+def _there(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise NotFound("no_such_job", f"no job {job_id}", field="job_id")
+    return job

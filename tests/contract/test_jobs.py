@@ -188,3 +188,21 @@ def test_a_limit_out_of_range_is_refused_by_name(world: World, limit: int) -> No
     with pytest.raises(InvalidInput) as refusal:
         world.run(world.ports.jobs.list("tenant", limit=limit))
     assert refusal.value.field == "limit"
+
+
+def test_a_scan_finds_every_tenants_jobs_page_by_page(world: World) -> None:
+    jobs, tenants = world.ports.jobs, {world.fresh("tenant"), world.fresh("tenant")}
+    written = {(tenant, f"job_{number:03d}") for tenant in tenants for number in range(120)}
+
+    async def story() -> list[Job]:
+        await asyncio.gather(*(jobs.apply(submit(job(tenant, name))) for tenant, name in written))
+        found, cursor = [], None
+        while True:
+            page = await jobs.scan(cursor=cursor)
+            found += page.jobs
+            if page.cursor is None:
+                return found
+            cursor = page.cursor
+
+    mine = [(found.tenant_id, found.job_id) for found in world.run(story()) if found.tenant_id in tenants]
+    assert sorted(mine) == sorted(written)

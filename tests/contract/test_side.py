@@ -71,3 +71,45 @@ def test_a_body_too_large_is_refused_with_its_size(world: World) -> None:
     with pytest.raises(InvalidInput, match="350,002") as refusal:
         world.run(world.ports.side.put_once("job", "payload", "é" * (SIDE_BODY_BYTES_MAX // 2 + 1)))
     assert refusal.value.field == "body"
+
+
+def test_a_swap_replaces_only_what_its_writer_saw(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("breaker")
+
+    async def story() -> None:
+        assert not await side.swap(pk, "state", old="open", new="closed")
+        assert await side.get(pk, "state") is None
+        assert await side.swap(pk, "state", old=None, new="open", expires_at=2_000_000_000)
+        assert not await side.swap(pk, "state", old=None, new="closed")
+        assert await side.swap(pk, "state", old="open", new="closed")
+        assert await side.get(pk, "state") == "closed"
+        assert not await side.swap(pk, "state", old="open", new=None)
+        assert await side.swap(pk, "state", old="closed", new=None)
+        assert await side.get(pk, "state") is None
+
+    world.run(story())
+
+
+def test_a_swap_that_is_repeated_has_happened(world: World) -> None:
+    """The first request's answer was lost."""
+    side, pk = world.ports.side, world.fresh("breaker")
+
+    async def story() -> None:
+        for _ in range(2):
+            assert await side.swap(pk, "state", old=None, new="open")
+        for _ in range(2):
+            assert await side.swap(pk, "state", old="open", new="closed")
+        for _ in range(2):
+            assert await side.swap(pk, "state", old="closed", new=None)
+
+    world.run(story())
+
+
+def test_of_many_swaps_at_once_one_wins(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("breaker")
+
+    async def race() -> list[bool]:
+        await side.swap(pk, "state", old=None, new="open")
+        return await asyncio.gather(*(side.swap(pk, "state", old="open", new=f"probe {n}") for n in range(10)))
+
+    assert world.run(race()).count(True) == 1
