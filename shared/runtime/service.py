@@ -1,4 +1,4 @@
-"""What producers and operators ask for: submit, look, list, cancel, redrive. CLI and HTTP API are thin layers over it."""
+"""What producers and operators ask for: submit, look, cancel, redrive. CLI and HTTP API are thin layers over it."""
 
 from collections.abc import Sequence
 from typing import Final
