@@ -24,6 +24,9 @@ TICK_S: Final = 1.0
 LEASE_MS: Final = 60_000
 BLOCKED_AFTER_S: Final = 5.0
 
+GIVE_UP_AFTER_MS: Final = 30_000
+"""Beyond its time a run is stopped by its own loop. One that isn't has a loop that will never run again."""
+
 
 class Beats(Protocol):
     def during(self, run: Run, hide: Callable[[Ports], Awaitable[None]] | None) -> AbstractAsyncContextManager[None]:
@@ -131,9 +134,15 @@ class HeartThread:
 async def keep_beating(
     run: Run, ports: Ports, *, lease_ms: int | None, hide: Callable[[Ports], Awaitable[None]] | None
 ) -> None:
-    """Until cancelled or the run's end, or until the row says that it has lost its lease or should stop."""
+    """Until cancelled or the run's end, or until the row says that it has lost its lease or should stop.
+
+    A blocked loop keeps its lease for as long as its job may run, and no longer: then somebody else takes over.
+    """
     while run.stop is None and not run.finished:
         now = ports.now()
+        if now > run.ends_at + GIVE_UP_AFTER_MS:
+            get_logger().error("lease_given_up", job_id=run.job.job_id, late_ms=now - run.ends_at)
+            return
         if beat_due(run, now):
             await _beat_patiently(run, ports, now, None if lease_ms is None else now + lease_ms, hide)
         await asyncio.sleep(TICK_S)

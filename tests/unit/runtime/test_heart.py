@@ -11,19 +11,21 @@ from structlog.testing import capture_logs
 from shared.memory.jobs import MemoryJobs
 from shared.memory.ports import memory_ports
 from shared.memory.queues import MemoryQueues
-from shared.moves import Move
+from shared.moves import Lease, Move, claim
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Ports, Refused
 from shared.runtime import beats
-from shared.runtime.beats import HeartThread
+from shared.runtime.beats import HeartThread, keep_beating
 from shared.runtime.context import Context
 from shared.runtime.process import Assignment, serve
+from shared.runtime.run import Run
 from shared.runtime.wiring import now_ms
 from shared.status import Event, Status
-from tests.world import World
+from tests.world import World, in_world
 
 PATIENCE_S = 20.0
+LEASE_S = 60
 
 
 class Witnessed(MemoryJobs):
@@ -38,6 +40,25 @@ class Witnessed(MemoryJobs):
         if move.event is Event.BEAT:
             self.beaten.set()
         return answer
+
+
+def test_a_loop_that_is_blocked_for_ever_keeps_its_lease_no_longer_than_its_job_may_run() -> None:
+    async def story(world: World) -> None:
+        job = await world.submit()
+        now = world.ports.now()
+        lease = Lease("mine", now + LEASE_S * 1000, alone=True, who="me")
+        move = claim(job.tenant_id, job.job_id, job_type="generic", seq=1, lease=lease, now=now)
+        claimed = await world.ports.jobs.apply(move)
+        assert isinstance(claimed, Applied)
+        run = Run(claimed.job, ends_at=now + 300_000, began_at=now, lease_until=lease.until)
+        await keep_beating(run, world.ports, lease_ms=LEASE_S * 1000, hide=None)
+        row = await world.row(job)
+        assert 300_000 < (row.lease_until or 0) - now < 400_000
+        assert 330_000 < world.ports.now() - now < 340_000
+
+    async def never(_payload: GenericPayload, _context: Context) -> None: ...
+
+    in_world(never, story)
 
 
 def test_a_handler_that_blocks_the_loop_keeps_its_lease_and_is_named_in_the_log(
