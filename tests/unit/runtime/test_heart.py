@@ -51,7 +51,8 @@ def test_a_loop_that_is_blocked_for_ever_keeps_its_lease_no_longer_than_its_job_
         claimed = await world.ports.jobs.apply(move)
         assert isinstance(claimed, Applied)
         run = Run(claimed.job, ends_at=now + 300_000, began_at=now, lease_until=lease.until)
-        await keep_beating(run, world.ports, lease_ms=LEASE_S * 1000, hide=None)
+        async with asyncio.timeout(1_000):
+            await keep_beating(run, world.ports, lease_ms=LEASE_S * 1000, hide=None)
         row = await world.row(job)
         assert 300_000 < (row.lease_until or 0) - now < 400_000
         assert 330_000 < world.ports.now() - now < 340_000
