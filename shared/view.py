@@ -49,6 +49,7 @@ class JobView(BaseModel):
     user_id: str | None = None
     worker_id: str | None = None
     metadata: dict[str, JsonValue] | None = None
+    cancel_requested: bool = False
     history: list[MoveView] = []
 
 
@@ -72,7 +73,8 @@ def view_of(job: Job, *, bucket: str) -> JobView:
         user_id=job.user_id,
         worker_id=job.worker_id,
         metadata=None if job.metadata is None else from_json(job.metadata),
-        history=[_move(entry) for entry in job.history],
+        cancel_requested=bool(job.cancel_requested),
+        history=[move_view(entry) for entry in job.history],
     )
 
 
@@ -86,7 +88,7 @@ def _progress(job: Job) -> ProgressView | None:
     return progress
 
 
-def _move(entry: str) -> MoveView:
+def move_view(entry: str) -> MoveView:
     move = read_history_entry(entry)
     return MoveView(at=rfc3339(move.at), event=move.event, who=move.who, note=move.note)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
+from pydantic_core import from_json
 
 from shared.errors import Permanent
 from shared.ids import row_key
@@ -16,6 +17,8 @@ from shared.moves import RETENTION_MS
 from shared.outcomes import Failed
 from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.ports import Ports
+
+HISTORY_ITEMS_MAX: Final = 1_000
 
 SIDE_RETENTION_MS: Final = 2 * RETENTION_MS
 
@@ -83,6 +86,12 @@ async def keep_history(ports: Ports, job: Job, entries: Sequence[str], now: int)
     if entries:
         sk = f"history#{job.epoch:06d}"
         await ports.side.put_once(job.key, sk, compact_json(entries), expires_at=(now + SIDE_RETENTION_MS) // 1000)
+
+
+async def older_history_of(ports: Ports, job: Job) -> Sequence[str]:
+    """What the row has no room for any more, oldest first."""
+    items = await ports.side.query(job.key, limit=HISTORY_ITEMS_MAX, prefix="history#")
+    return [entry for _, body in reversed(items) for entry in from_json(body)]
 
 
 def _payload_sk(job: Job) -> str:

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 
 from shared.admission import new_job
 from shared.envelope import Envelope, seal
-from shared.errors import Conflict, InvalidInput, NotFound, WorldFault
+from shared.errors import Conflict, InvalidInput, NotFound, Permanent, WorldFault
 from shared.ids import derived_job_id, new_job_id
 from shared.job import Job
 from shared.moves import cancel, redrive, request_cancel, submit
@@ -16,8 +16,9 @@ from shared.payloads.base import Payload
 from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.ports import Applied, Page, Ports
 from shared.retry import DELAY_S_MAX
-from shared.runtime.documents import failures_of, keep_payload
+from shared.runtime.documents import failures_of, keep_payload, older_history_of, payload_of
 from shared.status import Status
+from shared.view import MoveView, move_view
 
 CHANGES_MAX: Final = 5
 """A job that moves on between a decision and its write is looked at again this often."""
@@ -34,6 +35,13 @@ class Service:
 
         The same id or idempotency key with another payload raises Conflict. A delay of up to a year.
         """
+        job, _ = await self.accept(payload, idempotency_key=idempotency_key, delay_s=delay_s)
+        return job
+
+    async def accept(
+        self, payload: Payload, *, idempotency_key: str | None = None, delay_s: float = 0.0
+    ) -> tuple[Job, bool]:
+        """`submit`, and whether the job is new."""
         if idempotency_key is not None and (payload.job_id is not None or not idempotency_key):
             raise InvalidInput("invalid_key", "a key that is not empty, and no job_id", field="idempotency_key")
         ports, now, due_at = self._ports, self._ports.now(), self._in(delay_s)
@@ -46,7 +54,7 @@ class Service:
             raise Conflict("vanished", "the job was there and is gone: submit again", field="job_id")
         if not isinstance(answer, Applied) and (found.type, found.payload_hash) != (job.type, job.payload_hash):
             raise Conflict("conflict", f"{job.job_id} exists with another type or payload", field="job_id")
-        return found
+        return found, isinstance(answer, Applied)
 
     async def cancel(self, tenant_id: str, job_id: str, *, who: str) -> Job:
         """End it: at once if nothing runs (CANCELLED), else by asking its worker, whose next beat tells it (RUNNING
@@ -85,6 +93,17 @@ class Service:
     async def list(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Newest first."""
         return await self._ports.jobs.list(tenant_id, limit=limit, cursor=cursor)
+
+    async def payload(self, job: Job) -> str:
+        """What it was asked to do, as JSON. NotFound if it is no longer kept."""
+        try:
+            return await payload_of(self._ports, job)
+        except Permanent as gone:
+            raise NotFound(gone.code, gone.message, field=gone.field) from None
+
+    async def history(self, job: Job) -> Sequence[MoveView]:
+        """Every move, oldest first: also those that the row had no room for."""
+        return [move_view(entry) for entry in (*await older_history_of(self._ports, job), *job.history)]
 
     async def failures(self, job: Job) -> Sequence[ErrorBody]:
         """What the row had no room for: whole messages and stacks, newest first."""

@@ -1,0 +1,135 @@
+"""The whole API, one line each."""
+
+from functools import cache
+from typing import Final
+
+from pydantic_core import to_json
+
+from shared.runtime.api import jobs, system
+from shared.runtime.api.app import Call, Route
+from shared.runtime.api.messages import JSON_TYPE, Answer, Role
+from shared.runtime.api.openapi import openapi
+from shared.view import JobView
+
+VERSION: Final = "1"
+
+
+async def document(_call: Call) -> Answer:
+    return Answer(200, _document(), {"Content-Type": JSON_TYPE})
+
+
+@cache
+def _document() -> bytes:
+    return to_json(openapi(ROUTES, VERSION))
+
+
+ROUTES: Final = (
+    Route(
+        method="POST",
+        path="/jobs",
+        summary="Submit a job: its payload, with its type",
+        role=Role.PRODUCER,
+        act=jobs.submit,
+        query=jobs.SubmitQuery,
+        headers=jobs.SubmitHeaders,
+        body="AnyPayload",
+        answers={202: jobs.Accepted, 200: jobs.Accepted},
+        may=(409,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{job_id}",
+        summary="A job as it is now",
+        role=Role.VIEWER,
+        act=jobs.get,
+        answers={200: JobView},
+        may=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{job_id}/payload",
+        summary="What the job was asked to do",
+        role=Role.VIEWER,
+        act=jobs.payload,
+        answers={200: jobs.PayloadView},
+        may=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{job_id}/result",
+        summary="The response of a job that is over, with links to its artefacts",
+        role=Role.VIEWER,
+        act=jobs.result,
+        answers={200: jobs.Result},
+        may=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{job_id}/events",
+        summary="Every move of the job: when, by whom, why",
+        role=Role.VIEWER,
+        act=jobs.events,
+        answers={200: jobs.Events},
+        may=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{job_id}/errors",
+        summary="What went wrong in each attempt, with stacks",
+        role=Role.VIEWER,
+        act=jobs.failures,
+        answers={200: jobs.Failures},
+        may=(404,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs/{job_id}/why",
+        summary="Why it is not running, or has failed",
+        role=Role.VIEWER,
+        act=jobs.reasons,
+        answers={200: jobs.Why},
+        may=(404,),
+    ),
+    Route(
+        method="POST",
+        path="/jobs/{job_id}/cancel",
+        summary="Cancel: at once (200), or by asking its worker (202)",
+        role=Role.OPERATOR,
+        act=jobs.cancel,
+        answers={200: JobView, 202: JobView},
+        may=(404, 409),
+    ),
+    Route(
+        method="POST",
+        path="/jobs/{job_id}/redrive",
+        summary="Run a job again that is over",
+        role=Role.OPERATOR,
+        act=jobs.redrive,
+        answers={202: JobView},
+        may=(404, 409),
+    ),
+    Route(
+        method="GET",
+        path="/types",
+        summary="The job types and the JSON Schema of their payloads",
+        role=Role.VIEWER,
+        act=system.types,
+        answers={200: system.Types},
+    ),
+    Route(
+        method="GET",
+        path="/health",
+        summary="Does it live?",
+        role=None,
+        act=system.health,
+        answers={200: system.Health},
+    ),
+    Route(
+        method="GET",
+        path="/openapi.json",
+        summary="This document",
+        role=None,
+        act=document,
+        answers={200: JSON_TYPE},
+    ),
+)

@@ -1,0 +1,53 @@
+"""The routes of the system itself: what there is, and whether it lives."""
+
+from functools import cache
+from typing import Any  # Any: a JSON Schema is whatever JSON Schema says it is
+
+from pydantic import BaseModel
+
+from shared.payloads import TYPES
+from shared.runtime.api.app import Call
+from shared.runtime.api.messages import Answer, answer_json
+
+
+class TypeView(BaseModel):
+    """A job type: its payload's JSON Schema, and how it is run."""
+
+    type: str
+    description: str
+    attempts_max: int
+    timeout_s: int
+    payload_schema: dict[str, Any]
+
+
+class Types(BaseModel):
+    types: list[TypeView]
+
+
+class Health(BaseModel):
+    status: str
+
+
+async def types(_call: Call) -> Answer:
+    return answer_json(200, _types())
+
+
+async def health(_call: Call) -> Answer:
+    """That the function runs. It touches nothing: whoever asks needs no token."""
+    return answer_json(200, Health(status="ok"))
+
+
+@cache
+def _types() -> Types:
+    return Types(
+        types=[
+            TypeView(
+                type=name,
+                description=(model.__doc__ or "").strip(),
+                attempts_max=model.policy.attempts_max,
+                timeout_s=model.policy.timeout_s,
+                payload_schema=model.model_json_schema(),
+            )
+            for name, model in sorted(TYPES.items())
+        ]
+    )
