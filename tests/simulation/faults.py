@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 from shared.errors import WorldFault
 from shared.ports import Ports
@@ -54,7 +54,13 @@ class Plan:
         await asyncio.Future()
 
 
-def faulty(ports: Ports, plan: Plan) -> Ports:
+class Calls(Protocol):
+    """What every call goes through."""
+
+    async def call(self, name: str, real: Callable[[], Awaitable[T]]) -> T: ...
+
+
+def faulty(ports: Ports, plan: Calls) -> Ports:
     """The same ports under `plan`."""
     wrapped = {
         name: _Proxy(getattr(ports, name), name, plan) for name in ("jobs", "side", "queues", "schedules", "objects")
@@ -65,7 +71,7 @@ def faulty(ports: Ports, plan: Plan) -> Ports:
 class _Proxy:
     """Every async method of a port goes through the plan."""
 
-    def __init__(self, port: object, name: str, plan: Plan) -> None:
+    def __init__(self, port: object, name: str, plan: Calls) -> None:
         self._port = port
         self._name = name
         self._plan = plan
@@ -85,7 +91,7 @@ class _Proxy:
         return called
 
 
-async def _streamed(name: str, chunks: AsyncIterator[bytes], plan: Plan) -> AsyncIterator[bytes]:
+async def _streamed(name: str, chunks: AsyncIterator[bytes], plan: Calls) -> AsyncIterator[bytes]:
     async def first() -> None:
         await asyncio.sleep(0)
 
