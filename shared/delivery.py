@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from shared.envelope import Envelope, Wakeup
+from shared.ids import derived_job_id
 from shared.job import Job, attributes
 from shared.moves import CLOCK_SKEW_MS
+from shared.payloads.base import Payload
 from shared.status import Event, Status, permitted
 
 HIDE_MAX_S: Final = 39_600
@@ -55,6 +58,14 @@ class Delivery:
     seq: int
     receives: int
     payload_hash: str | None = None
+
+
+def delivery_of(parcel: Wakeup | Envelope[Payload], *, job_type: str, message_id: str, receives: int = 1) -> Delivery:
+    """What the message `message_id` from the queue of `job_type` says."""
+    if isinstance(parcel, Wakeup):
+        return Delivery(job_type, parcel.seq, receives)
+    named_by_message = parcel.job_id == derived_job_id(job_type, message_id)
+    return Delivery(job_type, 1, receives, None if named_by_message else parcel.payload_hash)
 
 
 def decide(row: Job | None, delivery: Delivery, now: int) -> Action:

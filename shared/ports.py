@@ -45,6 +45,8 @@ class Page:
     jobs: tuple[Job, ...]
     cursor: str | None
     """Give it back to go on; None: that was all."""
+    unreadable: tuple[str, ...] = ()
+    """Keys of what a scan found that is no job: another program's, or damaged."""
 
 
 class JobStore(Protocol):
@@ -102,6 +104,8 @@ class Outgoing:
     delay_s: int = 0
     group: str | None = None
     """MessageGroupId: the tenant, for fair queues."""
+    returned: int = 0
+    """How often it has come back from the dead-letter queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,8 @@ class Message:
     body: str
     receives: int
     sent_at: int
+    returned: int = 0
+    """As its sender counted: `Outgoing.returned`."""
 
 
 class Queues(Protocol):

@@ -1,4 +1,4 @@
-"""Where moto's cost grows with what it keeps, it is mended here; what it answers stays the same, but for one lie (4).
+"""Where moto's cost grows with what it keeps, it is mended here; its answers stay the same, but for two (4, 5).
 
 1. SQS: receiving and sending one message computes all attributes of the queue, each by looking at every message.
    A queue of 1,000 messages takes 441 ms per receive; with attributes computed when asked for, 9 ms.
@@ -6,6 +6,7 @@
    object. Here an object's bytes stay in the files of its parts, and a read takes the bytes it asked for.
 3. Streams: every read of a shard leaves an iterator of 1 KB behind, for ever. Here the oldest are forgotten.
 4. Streams: an UpdateItem that creates its item leaves two INSERTs, the first of the bare key. Here, as on AWS, one.
+5. SQS: a dead letter does not say which queue gave it up. Here, as on AWS, by `DeadLetterQueueSourceArn`.
 
 The mends know moto's insides, so another version runs unmended (slower, still right) and says so in the log.
 """
@@ -25,6 +26,7 @@ from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 from moto.s3.models import FakeKey, FakeMultipart
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 from moto.sqs.models import Queue
+from moto.sqs.responses import SQSResponse
 
 KNOWN_VERSIONS: Final = ("5.2.5",)
 LARGE_BYTES: Final = 1 << 20
@@ -35,6 +37,8 @@ log = structlog.get_logger("longshore.local")
 whole_attributes: Final = vars(Queue)["attributes"]
 whole_value: Final = vars(FakeKey)["value"]
 whole_add: Final = vars(StreamShard)["add"]
+whole_add_message: Final = vars(Queue)["add_message"]
+whole_receive_message: Final = vars(SQSResponse)["receive_message"]
 
 
 def mend() -> bool:
@@ -54,6 +58,8 @@ def _mends() -> tuple[tuple[type, str, object], ...]:
         (FakeMultipart, "complete", _complete),
         (DynamoDBStreamsBackend, "get_records", _get_records),
         (StreamShard, "add", _add),
+        (Queue, "add_message", _add_message),
+        (SQSResponse, "receive_message", _receive_message),
     )
 
 
@@ -184,3 +190,21 @@ def _add(shard: Any, old: Any, new: Any) -> None:
         if before["dynamodb"]["Keys"] == last["dynamodb"]["Keys"]:
             last["dynamodb"]["SequenceNumber"] = before["dynamodb"]["SequenceNumber"]
             del shard.items[-2]
+
+
+def _add_message(queue: Any, message: Any) -> None:
+    """A message that another queue held before is one of its dead letters."""
+    before, message.held_by = getattr(message, "held_by", None), queue.queue_arn
+    if before is not None:
+        vars(queue).setdefault("given_up_by", {})[message.id] = before
+    whole_add_message(queue, message)
+
+
+def _receive_message(response: Any) -> Any:
+    answer = whole_receive_message(response)
+    queue = response.sqs_backend.get_queue(response._get_queue_name())
+    asked = {*response._get_param("MessageSystemAttributeNames", []), *response._get_param("AttributeNames", [])}
+    for message in answer.result.get("Messages", ()) if asked & {"All", "DeadLetterQueueSourceArn"} else ():
+        if (arn := vars(queue).get("given_up_by", {}).get(message["MessageId"])) is not None:
+            message["Attributes"]["DeadLetterQueueSourceArn"] = arn
+    return answer

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from shared.aws.clients import Clients
 from shared.aws.faults import AwsRefusal, is_world_code
+from shared.dead_letters import RETURNED, read_returned
 from shared.errors import LongshoreError, NotFound, Permanent, WorldFault
 from shared.limits import BATCH_MAX, HIDE_S_MAX, MESSAGE_BYTES_MAX, check_number, check_outgoing
 from shared.names import Names
@@ -64,6 +65,7 @@ class AwsQueues:
             MaxNumberOfMessages=max_messages,
             WaitTimeSeconds=wait_s,
             MessageSystemAttributeNames=["ApproximateReceiveCount", "SentTimestamp"],
+            MessageAttributeNames=[RETURNED],
         )
         return [_message(received) for received in answer.get("Messages", ())]
 
@@ -131,8 +133,10 @@ def _batches(messages: Sequence[Outgoing], sizes_bytes: Sequence[int]) -> Iterat
 
 
 def _entry(index: int, message: Outgoing) -> Entry:
-    entry = {"Id": str(index), "MessageBody": message.body, "DelaySeconds": message.delay_s}
-    return entry | ({"MessageGroupId": message.group} if message.group else {})
+    entry: Entry = {"Id": str(index), "MessageBody": message.body, "DelaySeconds": message.delay_s}
+    entry |= {"MessageGroupId": message.group} if message.group else {}
+    returned = {"DataType": "Number", "StringValue": str(message.returned)}
+    return entry | ({"MessageAttributes": {RETURNED: returned}} if message.returned else {})
 
 
 def _message(received: dict[str, Any]) -> Message:
@@ -143,6 +147,7 @@ def _message(received: dict[str, Any]) -> Message:
         body=received["Body"],
         receives=int(attributes["ApproximateReceiveCount"]),
         sent_at=int(attributes["SentTimestamp"]),
+        returned=read_returned(received.get("MessageAttributes", {}).get(RETURNED, {}).get("StringValue")),
     )
 
 

@@ -13,14 +13,14 @@ from shared.job import Job
 
 
 def read_record(raw: Mapping[str, Any]) -> Record:
-    """What cannot be read as a job keeps its raw form and the reason: the reactor quarantines it, nothing raises."""
+    """With its raw form; what cannot be read as a job has the reason: nothing raises, the reactor quarantines it."""
     change = raw["dynamodb"]
-    sequence = str(change["SequenceNumber"])
+    sequence, text = str(change["SequenceNumber"]), json.dumps(raw, default=str)
     try:
-        return Record(sequence, _image(change, "OldImage"), _image(change, "NewImage"))
+        return Record(sequence, _image(change, "OldImage"), _image(change, "NewImage"), raw=text)
     except (KeyError, TypeError, ValueError) as error:
         problem = f"not a job's row: {type(error).__name__} {error}"
-        return Record(sequence, None, None, raw=json.dumps(raw, default=str), problem=problem)
+        return Record(sequence, None, None, raw=text, problem=problem)
 
 
 def _image(change: Mapping[str, Any], name: str) -> Job | None:

@@ -25,6 +25,7 @@ class Held:
     sent_at: int
     visible_at: int
     receives: int = 0
+    returned: int = 0
 
     @property
     def receipt(self) -> str:
@@ -59,7 +60,8 @@ class MemoryQueues:
         now = self._now()
         for queue, message in zip(queues, messages, strict=True):
             self._sent += 1
-            queue.append(Held(f"message-{self._sent}", message.body, now, now + message.delay_s * 1000))
+            visible_at = now + message.delay_s * 1000
+            queue.append(Held(f"message-{self._sent}", message.body, now, visible_at, returned=message.returned))
         self._stir()
         return []
 
@@ -96,7 +98,10 @@ class MemoryQueues:
         for held in taken:
             held.receives += 1
             held.visible_at = now + self._visibility_ms
-        return [Message(held.message_id, held.receipt, held.body, held.receives, held.sent_at) for held in taken]
+        return [
+            Message(held.message_id, held.receipt, held.body, held.receives, held.sent_at, held.returned)
+            for held in taken
+        ]
 
     async def _something_visible(self, job_type: str, until: int) -> None:
         soonest = min((held.visible_at for held in self._queue(job_type)), default=until)

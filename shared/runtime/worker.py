@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
 from shared.admission import new_job
-from shared.delivery import Action, Delivery, Do, decide, hide_s
+from shared.delivery import Action, Delivery, Do, decide, delivery_of, hide_s
 from shared.envelope import Envelope, Unreadable, Wakeup, read_message
 from shared.errors import WorldFault
-from shared.ids import derived_job_id
 from shared.job import Job
 from shared.moves import Lease, Move, bury, cancelled_after_death, claim, claim_bare, reclaim
 from shared.outcomes import Failed
@@ -193,10 +192,7 @@ class Worker(Generic[P]):
         return Acknowledge("quarantined")
 
     def _delivery(self, parcel: Parcel, message: Message) -> Delivery:
-        if isinstance(parcel, Wakeup):
-            return Delivery(self._type.type, parcel.seq, message.receives)
-        named_by_message = parcel.job_id == derived_job_id(self._type.type, message.message_id)
-        return Delivery(self._type.type, 1, message.receives, None if named_by_message else parcel.payload_hash)
+        return delivery_of(parcel, job_type=self._type.type, message_id=message.message_id, receives=message.receives)
 
 
 def _wants_to_be_alone(found: Job | Unclaimed) -> bool:

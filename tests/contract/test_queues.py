@@ -76,6 +76,16 @@ def test_a_message_that_nobody_deletes_comes_back_counted_and_is_given_up_at_las
     world.run(story())
 
 
+def test_a_message_carries_how_often_it_has_been_returned(world: World) -> None:
+    async def story() -> None:
+        job_type = await world.queue()
+        await world.ports.queues.send([Outgoing(job_type, "new"), Outgoing(job_type, "old", returned=12)])
+        found = await receive(world, job_type)
+        assert {message.body: message.returned for message in found} == {"new": 0, "old": 12}
+
+    world.run(story())
+
+
 def test_a_hidden_message_comes_back_when_it_is_told_to(world: World) -> None:
     async def story() -> None:
         job_type, queues = await world.queue(), world.ports.queues

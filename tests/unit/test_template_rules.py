@@ -120,6 +120,16 @@ def test_a_message_is_received_20_times_before_it_is_a_dead_letter(job_type: str
     assert redrive["deadLetterTargetArn"].endswith(f":{STACK}-dead-letters")
 
 
+def test_dead_letters_are_received_by_one_function_that_answers_for_each_and_outlived_by_their_visibility() -> None:
+    (healer,) = (function for function in FUNCTIONS if function.properties["Handler"] == "handlers.dead_letter.handler")
+    (source,) = event_sources(healer, "SQS")
+    queue = QUEUES[f"{STACK}-dead-letters"]
+    assert source["Queue"].endswith(f":{STACK}-dead-letters")
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert queue["VisibilityTimeout"] >= source["MaximumBatchingWindowInSeconds"] + healer.properties["Timeout"] + 30
+    assert "RedrivePolicy" not in queue, "nothing is behind it: a letter that fails stays"
+
+
 def test_the_reactor_tries_a_record_for_23_hours_and_then_keeps_it_whole() -> None:
     (reactor,) = (function for function in FUNCTIONS if event_sources(function, "DynamoDB"))
     (moves,) = event_sources(reactor, "DynamoDB")
@@ -189,14 +199,14 @@ def test_workers_send_nothing() -> None:
 
 
 @each_job_type
-def test_a_queue_can_be_woken_by_the_reactor_and_by_schedules(job_type: str) -> None:
+def test_a_queue_can_be_woken_by_the_reactor_by_schedules_and_by_its_dead_letters(job_type: str) -> None:
     senders = {
         role
         for role, statement in grants(TEMPLATE)
         if "sqs:SendMessage" in listed(statement["Action"])
         and f"arn:aws:sqs:us-east-1:123456789012:{STACK}-{job_type}" in listed(statement["Resource"])
     }
-    assert senders == {"ReactorRole", "SchedulerRole"}
+    assert senders == {"DeadLetterRole", "ReactorRole", "SchedulerRole"}
 
 
 @each_function

@@ -292,6 +292,28 @@ def test_sending_does_not_look_at_the_messages_that_wait() -> None:
     asyncio.run(scenario())
 
 
+def test_a_dead_letter_says_which_queue_gave_it_up() -> None:
+    async def scenario() -> None:
+        async with clients() as aws:
+            sqs = await aws.get("sqs")
+            dead = (await sqs.create_queue(QueueName="dead"))["QueueUrl"]
+            arn = sqs_backends[ACCOUNT]["us-east-1"].queues["dead"].queue_arn
+            settings = {"RedrivePolicy": f'{{"deadLetterTargetArn": "{arn}", "maxReceiveCount": 1}}'}
+            url = (await sqs.create_queue(QueueName="q", Attributes=settings | {"VisibilityTimeout": "0"}))["QueueUrl"]
+            sent = await sqs.send_message(QueueUrl=url, MessageBody="poison")
+            for _ in range(2):
+                await sqs.receive_message(QueueUrl=url, MessageSystemAttributeNames=["All"])
+            answer = await sqs.receive_message(QueueUrl=dead, MessageSystemAttributeNames=["All"])
+            (letter,) = answer["Messages"]
+            assert letter["MessageId"] == sent["MessageId"]
+            assert letter["Attributes"]["DeadLetterQueueSourceArn"] == arn.replace(":dead", ":q")
+            await sqs.send_message(QueueUrl=dead, MessageBody="sent here")
+            (other,) = (await sqs.receive_message(QueueUrl=dead, MessageSystemAttributeNames=["All"]))["Messages"]
+            assert "DeadLetterQueueSourceArn" not in other["Attributes"]
+
+    asyncio.run(scenario())
+
+
 def test_old_stream_iterators_are_forgotten() -> None:
     async def scenario() -> None:
         async with clients() as aws:
