@@ -73,7 +73,12 @@ class AwsJobs:
         start = {} if cursor is None else {"ExclusiveStartKey": {"pk": {"S": cursor}}}
         answer = await self._clients.call("dynamodb", "scan", TableName=self._table, **start)
         last = answer.get("LastEvaluatedKey")
-        return Page(tuple(job_of(item) for item in answer["Items"]), last["pk"]["S"] if last else None)
+        read = [(item["pk"]["S"], _readable(item)) for item in answer["Items"]]
+        return Page(
+            jobs=tuple(job for _, job in read if job is not None),
+            cursor=last["pk"]["S"] if last else None,
+            unreadable=tuple(key for key, job in read if job is None),
+        )
 
     async def _query(self, shard: str, after: Place | None, limit: int) -> Sequence[tuple[str, Place]]:
         """(shard, place) of one more than `limit` jobs, newest first."""
@@ -108,6 +113,13 @@ class AwsJobs:
 def _refused(move: Move, item: Item | None) -> Applied | Refused:
     image = job_of(item) if item else None
     return Applied(image) if image is not None and happened(move, image) else Refused(image)
+
+
+def _readable(item: Item) -> Job | None:
+    try:
+        return job_of(item)
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _age(entry: tuple[str, Place]) -> int:

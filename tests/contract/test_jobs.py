@@ -206,3 +206,25 @@ def test_a_scan_finds_every_tenants_jobs_page_by_page(world: World) -> None:
 
     mine = [(found.tenant_id, found.job_id) for found in world.run(story()) if found.tenant_id in tenants]
     assert sorted(mine) == sorted(written)
+
+
+def test_a_scan_names_what_is_no_job_and_reads_on(world: World) -> None:
+    if world.clients is None:
+        pytest.skip("nobody else writes to a table in memory")
+    call, tenant, table = world.clients.call, world.fresh("tenant"), "longshore-contract-jobs"
+    damaged = {"pk": {"S": f"{tenant}#damaged"}, "status": {"S": "DANCING"}}
+
+    async def story() -> tuple[set[str], set[str]]:
+        await world.ports.jobs.apply(submit(job(tenant, "fine")))
+        await call("dynamodb", "put_item", TableName=table, Item=damaged)
+        keys, unreadable, cursor = set(), set(), None
+        while True:
+            page = await world.ports.jobs.scan(cursor=cursor)
+            keys, unreadable = keys | {found.key for found in page.jobs}, unreadable | {*page.unreadable}
+            if (cursor := page.cursor) is None:
+                await call("dynamodb", "delete_item", TableName=table, Key={"pk": damaged["pk"]})
+                return keys, unreadable
+
+    keys, unreadable = world.run(story())
+    assert f"{tenant}#fine" in keys
+    assert unreadable == {f"{tenant}#damaged"}
