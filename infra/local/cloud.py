@@ -13,6 +13,7 @@ Rules of this file:
 
 import asyncio
 import os
+import secrets
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -24,11 +25,12 @@ from localstack_client.config import get_service_endpoint
 
 from infra.local.containers import Function, Output
 from infra.local.endpoint import ACCOUNT, Endpoint
+from infra.local.gateway import Gateway
 from infra.local.intrinsics import Place
 from infra.local.provision import provision
 from infra.local.queue_source import QueuePoller
-from infra.local.scheduler import ScheduleClock
-from infra.local.specs import FunctionSpec, QueueSource, StreamSource, functions
+from infra.local.scheduler import ScheduleClock, at_a_rate
+from infra.local.specs import FunctionSpec, HttpSource, QueueSource, ScheduleSource, Source, StreamSource, functions
 from infra.local.stream_source import StreamPoller
 from infra.local.template import Template, read_template
 from shared.aws.clients import Clients
@@ -66,7 +68,8 @@ class LocalCloud:
 
     `parameters` are the template's. `env` is added to every function's environment, over the template's variables.
     `concurrency_max` bounds how many containers one queue may keep busy, whatever the template allows: a laptop is not
-    a region. `output` takes each line that a function writes; by default lines go to the log.
+    a region. `output` takes each line that a function writes; by default lines go to the log. The HTTP API listens on
+    `api_port` (0: any that is free) and takes tokens signed with `key` (None: a fresh one that nobody else knows).
     """
 
     def __init__(
@@ -82,6 +85,8 @@ class LocalCloud:
         endpoint: str | None = None,
         concurrency_max: int | None = None,
         output: Output | None = None,
+        api_port: int = 0,
+        key: str | None = None,
     ) -> None:
         self._template_path = template_path
         self._address = (host, port)
@@ -92,11 +97,14 @@ class LocalCloud:
         self._concurrency_max = concurrency_max or max(4, 2 * (os.cpu_count() or 1))
         self._output = output or _log_output
         self._endpoint = Endpoint()
+        self._api_port = api_port
+        self._gateway = Gateway(key or secrets.token_hex(32), concurrency_max=self._concurrency_max)
         self._functions: dict[str, Function] = {}
         self._queue_pollers: list[QueuePoller] = []
         self._polling: list[asyncio.Task[None]] = []
         self.region = region
         self.endpoint_url = ""
+        self.api_url = ""
         self.template = Template({}, {})
         self.clients = Clients()
 
@@ -142,6 +150,7 @@ class LocalCloud:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 await asyncio.gather(*(poller.drained() for poller in self._queue_pollers))
+        await self._gateway.close()
         await asyncio.gather(*(function.close() for function in self._functions.values()))
         await self.clients.close()
         await self._endpoint.close()
@@ -176,7 +185,8 @@ class LocalCloud:
             )
             self._functions[spec.name] = function
             for source in spec.sources:
-                self._poll(self._poller(source, function).run())
+                self._connect(source, function)
+        self.api_url = await self._gateway.start(self._address[0], self._api_port)
         groups = [group.name for group in self.template.of_type("AWS::Scheduler::ScheduleGroup")]
         self._poll(ScheduleClock(groups, self.clients).run())
 
@@ -186,12 +196,18 @@ class LocalCloud:
         sts = await self.clients.get("sts")
         return str((await sts.get_caller_identity())["Account"])
 
-    def _poller(self, source: QueueSource | StreamSource, function: Function) -> QueuePoller | StreamPoller:
-        if isinstance(source, StreamSource):
-            return StreamPoller(source, function, self.clients)
-        poller = QueuePoller(source, function, self.clients, concurrency_max=self._concurrency_max)
-        self._queue_pollers.append(poller)
-        return poller
+    def _connect(self, source: Source, function: Function) -> None:
+        match source:
+            case HttpSource():
+                self._gateway.add(source, function)
+            case StreamSource():
+                self._poll(StreamPoller(source, function, self.clients).run())
+            case ScheduleSource():
+                self._poll(at_a_rate(source.every_s, function))
+            case QueueSource():
+                poller = QueuePoller(source, function, self.clients, concurrency_max=self._concurrency_max)
+                self._queue_pollers.append(poller)
+                self._poll(poller.run())
 
     def _poll(self, running: Awaitable[None]) -> None:
         self._polling.append(asyncio.ensure_future(running))

@@ -42,6 +42,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "Name", {"Ref": "{name}", "Arn": "arn:aws:scheduler:{region}:{account}:schedule-group/{name}"}
     ),
     "AWS::Serverless::Function": _FUNCTION,
+    "AWS::Serverless::HttpApi": Kind("Name", {"Ref": "{name}"}),
     "AWS::SNS::Topic": Kind("TopicName", {"Ref": "arn:aws:sns:{region}:{account}:{name}", "TopicName": "{name}"}),
     "AWS::SQS::Queue": Kind(
         "QueueName",

@@ -4,15 +4,25 @@ A property that is neither read nor known to mean nothing locally is refused by 
 https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-function.html
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.local.filters import Pattern, read_patterns
 from infra.local.intrinsics import refused
 from infra.local.template import Resource, Template
 
 CONCURRENCY_MAX: Final = 1_000
 """What AWS allows an event source without a MaximumConcurrency of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorizer:
+    """Whose tokens open a route: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html"""
+
+    issuer: str
+    audience: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +52,31 @@ class StreamSource:
     record_age_max_s: int
     reports_items: bool
     on_failure_arn: str
+    tumbling_s: int = 0
+    """Length of its tumbling windows; 0: none."""
+    filters: tuple[Pattern, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleSource:
+    """`rate(…)`: https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html"""
+
+    every_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSource:
+    """A route of an HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-routes.html
+
+    `path` may end in `{proxy+}`, `method` may be ANY. `authorizer` None: open to anybody.
+    """
+
+    method: str
+    path: str
+    authorizer: Authorizer | None
+
+
+Source = QueueSource | StreamSource | ScheduleSource | HttpSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +86,16 @@ class FunctionSpec:
     timeout_s: int
     memory_mb: int
     environment: Mapping[str, str]
-    sources: tuple[QueueSource | StreamSource, ...]
+    sources: tuple[Source, ...]
 
 
 def functions(template: Template) -> list[FunctionSpec]:
     """Every AWS::Serverless::Function of the template. Raises InvalidInput for a source that has no local twin."""
-    return [_function(resource) for resource in template.of_type("AWS::Serverless::Function")]
+    authorizer = _authorizer(template)
+    return [_function(resource, authorizer) for resource in template.of_type("AWS::Serverless::Function")]
 
 
-def _function(resource: Resource) -> FunctionSpec:
+def _function(resource: Resource, authorizer: Authorizer | None) -> FunctionSpec:
     settings = _Settings(resource.properties, f"Resources.{resource.logical_id}.Properties")
     variables = settings.of("Environment").of("Variables").values
     events = settings.of("Events")
@@ -69,16 +105,20 @@ def _function(resource: Resource) -> FunctionSpec:
         timeout_s=settings.number("Timeout", 3),
         memory_mb=settings.number("MemorySize", 128),
         environment={name: str(value) for name, value in variables.items()},
-        sources=tuple(_source(events.of(name)) for name in events.values),
+        sources=tuple(_source(events.of(name), authorizer) for name in events.values),
     )
 
 
-def _source(event: "_Settings") -> QueueSource | StreamSource:
+def _source(event: "_Settings", authorizer: Authorizer | None) -> Source:
     match event.text("Type"):
         case "SQS":
             return _queue_source(event.of("Properties"))
         case "DynamoDB":
             return _stream_source(event.of("Properties"))
+        case "Schedule":
+            return _schedule_source(event.of("Properties"))
+        case "HttpApi":
+            return _http_source(event.of("Properties"), authorizer)
         case other:
             raise refused(event.path, f"{other} events are not served locally")
 
@@ -98,6 +138,7 @@ def _stream_source(settings: "_Settings") -> StreamSource:
     settings.allow(
         "Stream", "StartingPosition", "BatchSize", "MaximumBatchingWindowInSeconds", "BisectBatchOnFunctionError",
         "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "FunctionResponseTypes", "DestinationConfig",
+        "TumblingWindowInSeconds", "FilterCriteria",
     )  # fmt: skip
     return StreamSource(
         table=settings.text("Stream").split("/")[1],
@@ -109,7 +150,35 @@ def _stream_source(settings: "_Settings") -> StreamSource:
         record_age_max_s=settings.number("MaximumRecordAgeInSeconds", -1),
         reports_items=_reports_items(settings),
         on_failure_arn=_destination(settings.of("DestinationConfig").of("OnFailure")),
+        tumbling_s=settings.number("TumblingWindowInSeconds", 0),
+        filters=read_patterns(
+            settings.of("FilterCriteria").values.get("Filters", []), f"{settings.path}.FilterCriteria.Filters"
+        ),
     )
+
+
+def _schedule_source(settings: "_Settings") -> ScheduleSource:
+    settings.allow("Schedule", "Description")
+    found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", settings.text("Schedule"))
+    if found is None:
+        raise refused(f"{settings.path}.Schedule", "expected rate(…): nothing else is served locally")
+    return ScheduleSource(int(found[1]) * {"minute": 60, "hour": 3600, "day": 86_400}[found[2]])
+
+
+def _http_source(settings: "_Settings", default: Authorizer | None) -> HttpSource:
+    settings.allow("ApiId", "Path", "Method", "Auth")
+    is_open = settings.of("Auth").values.get("Authorizer") == "NONE"
+    return HttpSource(settings.text("Method").upper(), settings.text("Path"), None if is_open else default)
+
+
+def _authorizer(template: Template) -> Authorizer | None:
+    """The one that guards every route of the stack's API which does not say otherwise. There is one API at most."""
+    for api in template.of_type("AWS::Serverless::HttpApi"):
+        auth = _Settings(api.properties, f"Resources.{api.logical_id}.Properties").of("Auth")
+        jwt = auth.of("Authorizers").of(auth.text("DefaultAuthorizer")).of("JwtConfiguration")
+        audience = jwt.values.get("audience", [])
+        return Authorizer(jwt.text("issuer"), tuple(audience if isinstance(audience, list) else [audience]))
+    return None
 
 
 def _destination(settings: "_Settings") -> str:

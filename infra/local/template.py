@@ -12,11 +12,14 @@ Loops: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/intrinsic-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from infra.local.intrinsics import Functions, Place, as_text, refused
+
+PRESET: Final = {"TokenIssuer": "https://longshore.invalid"}
+"""Of a laptop: an issuer that signs with this machine's development key, so that there is an API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,15 @@ class Template:
 
 
 def read_template(text: str, place: Place, parameters: Mapping[str, str] | None = None) -> Template:
-    """A template's YAML text → its resources and outputs. Raises InvalidInput naming the path that is wrong."""
+    """A template's YAML text → its resources and outputs. Raises InvalidInput naming the path that is wrong.
+
+    A parameter of `PRESET` that nobody gives has its value there.
+    """
     document = _load(text)
+    preset = {name: value for name, value in PRESET.items() if name in document.get("Parameters", {})}
     functions = Functions(
         place,
-        parameters=_parameters(document.get("Parameters", {}), parameters or {}),
+        parameters=_parameters(document.get("Parameters", {}), preset | dict(parameters or {})),
         mappings=document.get("Mappings", {}),
         conditions=document.get("Conditions", {}),
     )
