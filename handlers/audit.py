@@ -16,7 +16,7 @@ def handler(event: Mapping[str, object], context: LambdaContext) -> dict[str, ob
     → `{"report": …}`, None while there is none to give.
     """
     here, late_s = container(), event.get("late_s")
-    late_ms = round(late_s * 1000) if isinstance(late_s, int | float) else None
+    late_ms = max(0, round(late_s * 1000)) if isinstance(late_s, int | float) else None
 
     async def invocation(ports: Ports) -> dict[str, object]:
         ends_at = ports.now() + context.get_remaining_time_in_millis() - SPARE_MS

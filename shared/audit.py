@@ -12,9 +12,9 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from shared.consequences import Dispatch
-from shared.envelope import Wakeup
+from shared.envelope import Wakeup, wakeup_body
 from shared.job import Job, rfc3339
+from shared.ports import Outgoing
 from shared.status import Status
 from shared.tally import COMPARED_HOURS, HOUR_MS, hour_of
 
@@ -116,11 +116,12 @@ def problem_of(job: Job, now: int, late_ms: int) -> Problem | None:
     return problem if since is not None and since + late_ms < now else None
 
 
-def wakeup_for(job: Job) -> Dispatch | None:
-    """The wake-up that should be on its way to an overdue job, or None if no wake-up helps."""
+def wakeup_for(job: Job) -> Outgoing | None:
+    """The wake-up that an overdue job should have had, or None if no wake-up helps."""
     if job.status not in WAKES:
         return None
-    return Dispatch(job.type, Wakeup(job.tenant_id, job.job_id, job.seq), _since(job) or job.due_at)
+    body = wakeup_body(Wakeup(job.tenant_id, job.job_id, job.seq))
+    return Outgoing(job.type, body, group=job.tenant_id)
 
 
 def enter(books: Books, job: Job, problem: Problem | None) -> None:

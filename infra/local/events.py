@@ -6,7 +6,7 @@ DynamoDB: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb.html, services-d
 
 import base64
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 Event = dict[str, Any]
@@ -77,6 +77,27 @@ def stream_record(record: dict[str, Any], stream_arn: str) -> Event:
     event["awsRegion"] = stream_arn.split(":")[3]
     event["eventSourceARN"] = stream_arn
     return event
+
+
+def window_fields(starts_s: int, ends_s: int, state: Any, *, is_final: bool) -> Event:
+    """What an event has beside its records when its source has tumbling windows.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
+    """
+    start, end = (datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") for at_s in (starts_s, ends_s))
+    return {
+        "window": {"start": start, "end": end},
+        "state": state,
+        "isFinalInvokeForWindow": is_final,
+        "isWindowTerminatedEarly": False,
+    }
+
+
+def state_of(answer: Any) -> Any:
+    """The state that an answer carries on. Raises InvocationFailed, as Lambda does, if it carries none."""
+    if not isinstance(answer, dict) or not isinstance(answer.get("state"), dict):
+        raise InvocationFailed("InvalidAnswer", f"with tumbling windows an answer has a state: {answer!r:.200}")
+    return answer["state"]
 
 
 def _as_json(value: Any) -> Any:

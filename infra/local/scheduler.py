@@ -1,4 +1,4 @@
-"""EventBridge Scheduler's clock: fires one-off schedules that send a message to a queue, and deletes them afterwards.
+"""EventBridge's clocks: one-off schedules that send a message to a queue, deleted afterwards; functions at a rate.
 
 Schedules are read through the API, so that whoever made them, by whatever client, is served. AWS fires within the
 minute that was asked for; here it is within `TICK_S`.
@@ -17,6 +17,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import structlog
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.local.containers import Function
+from infra.local.events import InvocationFailed
 from shared.aws.clients import Clients
 
 TICK_S: Final = 1.0
@@ -100,6 +102,16 @@ class ScheduleClock:
         group_id = schedule.target.get("SqsParameters", {})
         await sqs.send_message(QueueUrl=url, MessageBody=schedule.target.get("Input", "{}"), **group_id)
         log.info("schedule_fired", group=schedule.group, name=schedule.name)
+
+
+async def at_a_rate(every_s: int, function: Function) -> None:
+    """Invoke `function` every so often, the first time when the first period is over. A failure is logged."""
+    while True:
+        await asyncio.sleep(every_s)
+        try:
+            await function.invoke({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
+        except InvocationFailed as error:
+            log.warning("invocation_failed", function=function.spec.name, kind=error.kind, error=error.message)
 
 
 def _schedule(answer: dict[str, Any]) -> _Schedule:

@@ -4,12 +4,17 @@ Rules of this file:
 1. One invocation at a time per shard, in the order of the records; a shard waits for its parent.
 2. A batch is tried until it succeeds: from the first record that a partial answer names, else in halves or whole.
 3. A record is given up only by its age or its number of retries, and then goes to the failure destination.
+4. What the filters keep back is never seen by the function.
+5. With tumbling windows every record belongs to one, and what the function answers as `state` it is given again, until
+   the window is over: then it is invoked once more, without records, and begins with no state.
 
 https://docs.aws.amazon.com/lambda/latest/dg/services-dynamodb-errors.html
 https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-batchfailurereporting.html
+https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
 """
 
 import asyncio
+import itertools
 import time
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,7 +24,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.containers import Function
 from infra.local.destination import GivenUp, send_given_up
-from infra.local.events import Event, InvocationFailed, failed_items, stream_record
+from infra.local.events import Event, InvocationFailed, failed_items, state_of, stream_record, window_fields
+from infra.local.filters import passes
 from infra.local.specs import StreamSource
 from shared.aws.clients import Clients
 
@@ -38,6 +44,9 @@ class _Shard:
     iterator: str | None = None
     last: str | None = None
     """Sequence number of the last record taken from the shard: where a new iterator begins."""
+    window: int | None = None
+    """When the open tumbling window began, in seconds since the epoch."""
+    state: Any = None
 
 
 class StreamPoller:
@@ -76,10 +85,37 @@ class StreamPoller:
     async def _follow(self, shard: _Shard) -> None:
         shard.iterator = await self._iterator(shard)
         while shard.iterator is not None:
-            if records := await self._batch(shard):
-                await self._deliver(shard, [stream_record(record, shard.stream_arn) for record in records])
+            records = [stream_record(record, shard.stream_arn) for record in await self._batch(shard)]
+            for window, some in itertools.groupby(records, self._window_of):
+                if window != shard.window:
+                    await self._end_window(shard)
+                    shard.window, shard.state = window, {}
+                await self._deliver(shard, [*some])
+            if not records and self._is_window_over(shard):  # else more of the window's records may wait in the shard
+                await self._end_window(shard)
+        await self._end_window(shard)
 
-    async def _iterator(self, shard: _Shard) -> str:
+    def _window_of(self, record: Event) -> int | None:
+        """When the record's window began."""
+        length_s = self._source.tumbling_s
+        return record["dynamodb"]["ApproximateCreationDateTime"] // length_s * length_s if length_s else None
+
+    def _is_window_over(self, shard: _Shard) -> bool:
+        return shard.window is not None and time.time() >= shard.window + self._source.tumbling_s
+
+    async def _end_window(self, shard: _Shard) -> None:
+        """Lambda goes no further before this has succeeded."""
+        retries = 0
+        while shard.window is not None:
+            try:
+                await self._invoke(shard, [], is_final=True)
+                shard.window = None
+            except InvocationFailed as error:
+                retries += 1
+                log.warning("window_not_ended", function=self._function.spec.name, error=error.message)
+                await asyncio.sleep(min(PAUSE_FIRST_S * 2**retries, PAUSE_MAX_S))
+
+    async def _iterator(self, shard: _Shard) -> str | None:
         streams = await self._clients.get("dynamodbstreams")
         if shard.last is not None:
             start = {"ShardIteratorType": "AFTER_SEQUENCE_NUMBER", "SequenceNumber": shard.last}
@@ -100,6 +136,8 @@ class StreamPoller:
                 window_ends = clock() + self._source.window_s
             if window_ends is not None and clock() >= window_ends:
                 break
+            if not more and self._is_window_over(shard):
+                break
             if not more:
                 await asyncio.sleep(POLL_S)
         return records
@@ -117,14 +155,14 @@ class StreamPoller:
         records: list[dict[str, Any]] = answer["Records"]
         if records:
             shard.last = records[-1]["dynamodb"]["SequenceNumber"]
-        return records
+        return [record for record in records if passes(record, self._source.filters)]
 
     async def _deliver(self, shard: _Shard, records: list[Event]) -> None:
         """Returns when every record has succeeded or has been given up."""
         retries = 0
         while records := await self._without_old(shard, records, retries):
             try:
-                done = await self._invoke(records)
+                done = await self._invoke(shard, records)
             except InvocationFailed as error:
                 log.warning(
                     "invocation_failed", function=self._function.spec.name, kind=error.kind, error=error.message
@@ -145,9 +183,16 @@ class StreamPoller:
                 retries += 1
                 await asyncio.sleep(min(PAUSE_FIRST_S * 2**retries, PAUSE_MAX_S))
 
-    async def _invoke(self, records: list[Event]) -> int:
+    async def _invoke(self, shard: _Shard, records: list[Event], *, is_final: bool = False) -> int:
         """How many of the records, from the first on, have succeeded."""
-        answer = await self._function.invoke({"Records": records})
+        event: Event = {"Records": records}
+        if shard.window is not None:
+            ends_s = shard.window + self._source.tumbling_s
+            event |= window_fields(shard.window, ends_s, shard.state, is_final=is_final)
+            event |= {"shardId": shard.id, "eventSourceARN": shard.stream_arn}
+        answer = await self._function.invoke(event)
+        if shard.window is not None:
+            shard.state = state_of(answer)
         numbers = [record["dynamodb"]["SequenceNumber"] for record in records]
         failed = failed_items(answer, numbers) if self._source.reports_items else set()
         return min((numbers.index(number) for number in failed), default=len(numbers))

@@ -13,11 +13,10 @@ from typing import Final
 from pydantic import BaseModel
 
 from shared.audit import LATE_MS, Books, Report, balance, enter, enter_unreadable, problem_of, wakeup_for
-from shared.consequences import routed
 from shared.errors import LongshoreError
 from shared.job import Job
 from shared.payloads import TYPES
-from shared.ports import Outgoing, Ports
+from shared.ports import Ports
 from shared.runtime.logs import count, get_logger
 from shared.runtime.tally import read_tally
 
@@ -95,15 +94,11 @@ async def _wake(seen: Job, ports: Ports, late_ms: int) -> bool | None:
     job = await ports.jobs.get(seen.tenant_id, seen.job_id)
     if job is None or problem_of(job, ports.now(), late_ms) is None:
         return None
-    dispatch = wakeup_for(job)
-    if dispatch is None or dispatch.type not in TYPES:
+    wakeup = wakeup_for(job)
+    if wakeup is None or wakeup.job_type not in TYPES:
         return False
-    act = routed(dispatch, ports.now())
     try:
-        if isinstance(act, Outgoing):
-            return not await ports.queues.send([act])
-        await ports.schedules.wake_at(act.name, act.at, act.message)
+        return not await ports.queues.send([wakeup])
     except LongshoreError as error:
         get_logger().warning("audit_cannot_wake", job_id=job.job_id, reason=str(error))
         return False
-    return True

@@ -9,6 +9,7 @@ import pytest
 
 from infra.local.intrinsics import Place
 from infra.local.template import Resource, Template, read_template
+from shared.audit import Problem
 from shared.moves import RETENTION_MS
 from shared.payloads import TYPES
 from shared.retry import DELAY_S_MAX
@@ -130,15 +131,28 @@ def test_dead_letters_are_received_by_one_function_that_answers_for_each_and_out
     assert "RedrivePolicy" not in queue, "nothing is behind it: a letter that fails stays"
 
 
-def test_the_reactor_tries_a_record_for_23_hours_and_then_keeps_it_whole() -> None:
-    (reactor,) = (function for function in FUNCTIONS if event_sources(function, "DynamoDB"))
-    (moves,) = event_sources(reactor, "DynamoDB")
+def test_a_stream_record_is_tried_for_23_hours_and_then_kept_whole() -> None:
+    (moves,) = event_sources(TEMPLATE.resources["ReactorFunction"], "DynamoDB")
+    (creations,) = event_sources(TEMPLATE.resources["BroadcastFunction"], "DynamoDB")
+    for setting in ("StartingPosition", "MaximumRetryAttempts", "MaximumRecordAgeInSeconds", "DestinationConfig"):
+        assert creations[setting] == moves[setting], f"a record that the tally loses is a difference: {setting}"
     assert moves["StartingPosition"] == "TRIM_HORIZON"
     assert moves["BisectBatchOnFunctionError"] is True
     assert moves["MaximumRetryAttempts"] == -1
     assert moves["MaximumRecordAgeInSeconds"] == 23 * 3600
     assert moves["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert moves["DestinationConfig"]["OnFailure"]["Destination"].startswith("arn:aws:s3:::")
+
+
+def test_the_tally_is_told_which_shard_it_counts() -> None:
+    (creations,) = event_sources(TEMPLATE.resources["BroadcastFunction"], "DynamoDB")
+    assert 0 < creations["TumblingWindowInSeconds"] <= 900
+
+
+def test_the_audit_is_looked_after_every_hour_and_has_time_for_a_page() -> None:
+    audit = TEMPLATE.resources["AuditFunction"]
+    assert event_sources(audit, "Schedule") == [{"Schedule": "rate(1 hour)"}]
+    assert audit.properties["Timeout"] == 900
 
 
 def test_tables_are_recoverable_encrypted_and_outlive_the_stack() -> None:
@@ -199,14 +213,14 @@ def test_workers_send_nothing() -> None:
 
 
 @each_job_type
-def test_a_queue_can_be_woken_by_the_reactor_by_schedules_and_by_its_dead_letters(job_type: str) -> None:
+def test_a_queue_can_be_woken_by_the_reactor_by_schedules_by_dead_letters_and_by_the_audit(job_type: str) -> None:
     senders = {
         role
         for role, statement in grants(TEMPLATE)
         if "sqs:SendMessage" in listed(statement["Action"])
         and f"arn:aws:sqs:us-east-1:123456789012:{STACK}-{job_type}" in listed(statement["Resource"])
     }
-    assert senders == {"DeadLetterRole", "ReactorRole", "SchedulerRole"}
+    assert senders == {"AuditRole", "DeadLetterRole", "ReactorRole", "SchedulerRole"}
 
 
 @each_function
@@ -237,13 +251,16 @@ def test_what_a_job_still_needs_does_not_expire_before_it() -> None:
     assert days["quarantine/"] * 86_400_000 >= SIDE_RETENTION_MS
 
 
-def test_every_queue_and_the_reactor_are_watched() -> None:
+def test_every_queue_the_streams_readers_and_the_books_are_watched() -> None:
     alarms = [alarm.properties for alarm in TEMPLATE.of_type("AWS::CloudWatch::Alarm")]
     watched = {(alarm["MetricName"], alarm["Dimensions"][0]["Value"]) for alarm in alarms}
     assert watched == {
         *(("ApproximateAgeOfOldestMessage", f"{STACK}-{job_type}") for job_type in JOB_FUNCTIONS),
         ("ApproximateNumberOfMessagesVisible", f"{STACK}-dead-letters"),
         ("IteratorAge", f"{STACK}-reactor"),
+        ("IteratorAge", f"{STACK}-broadcast"),
+        ("Errors", f"{STACK}-audit"),
+        *((f"audit_{what}", STACK) for what in (*Problem, "unreadable", "unbalanced")),
         ("dead_letter_returned", STACK),
         ("quarantined", STACK),
     }

@@ -33,7 +33,7 @@ class Said:
         return [
             [json.loads(record["body"])["do"] for record in event["Records"]]
             for event in self.of("event")
-            if "body" in event["Records"][0]
+            if event["Records"] and "body" in event["Records"][0]
         ]
 
     def rows(self) -> list[list[str]]:
@@ -41,7 +41,7 @@ class Said:
         return [
             [record["dynamodb"]["Keys"]["pk"]["S"] for record in event["Records"]]
             for event in self.of("event")
-            if "dynamodb" in event["Records"][0]
+            if event["Records"] and "dynamodb" in event["Records"][0]
         ]
 
 

@@ -107,3 +107,40 @@ def test_without_a_failure_destination_a_record_given_up_is_gone_and_the_next_on
             assert said.rows() == [["bad"], ["good"]]
 
     asyncio.run(scenario())
+
+
+def test_a_tumbling_window_names_the_shard_carries_its_state_and_ends_with_a_call_of_its_own() -> None:
+    async def scenario() -> None:
+        async with running(parameters={"Window": "3"}) as (cloud, said):
+            await put_rows(cloud, *(f"row {number}" for number in range(12)))
+            await eventually(lambda: any(event["isFinalInvokeForWindow"] for event in said.of("event")))
+            await put_rows(cloud, "next")
+            await eventually(lambda: ["next"] in said.rows())
+            first, *_ = events = said.of("event")
+            assert first["shardId"].startswith("shardId-")
+            assert first["state"] == {}
+            assert first["window"]["start"] < first["window"]["end"]
+            windows = [event["window"]["start"] for event in events]
+            for start in {*windows}:
+                mine = [event for event in events if event["window"]["start"] == start]
+                counts = [len(event["Records"]) for event in mine]
+                assert [event["state"].get("seen", 0) for event in mine] == [sum(counts[:n]) for n in range(len(mine))]
+                assert [event["isFinalInvokeForWindow"] for event in mine[:-1]] == [False] * (len(mine) - 1)
+            assert windows == sorted(windows)
+            finals = [event for event in events if event["isFinalInvokeForWindow"]]
+            assert all(event["Records"] == [] and event["state"]["seen"] for event in finals)
+
+    asyncio.run(scenario())
+
+
+def test_a_record_that_the_filter_keeps_back_is_never_seen() -> None:
+    async def scenario() -> None:
+        wanted = json.dumps({"dynamodb": {"Keys": {"pk": {"S": [{"prefix": "good"}]}}}})
+        async with running(parameters={"Wanted": wanted}) as (cloud, said):
+            await put_rows(cloud, "good 1", "bad", "good 2")
+            await eventually(lambda: sum(map(len, said.rows())) >= 2)
+            await put_rows(cloud, "worse", "good 3")
+            await eventually(lambda: ["good 3"] in said.rows())
+            assert said.rows() == [["good 1", "good 2"], ["good 3"]]
+
+    asyncio.run(scenario())

@@ -7,7 +7,7 @@ import pytest
 
 from infra.local.intrinsics import Place
 from infra.local.provision import MAKERS, NOT_LOCAL
-from infra.local.specs import QueueSource, StreamSource, functions
+from infra.local.specs import QueueSource, ScheduleSource, StreamSource, functions
 from infra.local.template import Template, read_template
 from shared.errors import InvalidInput
 
@@ -192,12 +192,14 @@ def test_event_sources_are_read_with_all_their_numbers() -> None:
             S:
               Type: DynamoDB
               Properties: {Stream: "arn:aws:dynamodb:eu-west-1:1:table/t/stream/latest", StartingPosition: LATEST}
+            H: {Type: Schedule, Properties: {Schedule: rate(2 hours)}}
     """
     (spec,) = functions(read(_function(events)))
     assert (spec.name, spec.handler, spec.timeout_s, spec.memory_mb) == ("s-F", "a.b", 3, 128)
     assert spec.sources == (
         QueueSource("arn:aws:sqs:eu-west-1:1:q", 7, 2, 5, reports_items=True),
         StreamSource("t", False, 100, 0, False, -1, -1, reports_items=False, on_failure_arn=""),
+        ScheduleSource(every_s=7200),
     )
 
 
@@ -208,6 +210,7 @@ def test_event_sources_are_read_with_all_their_numbers() -> None:
         ("E: {Type: SQS, Properties: {Queue: q, FilterCriteria: {}}}", "Events.E.Properties.FilterCriteria"),
         ("E: {Type: SQS, Properties: {Queue: q, BatchSize: many}}", "Events.E.Properties.BatchSize"),
         ("E: {Type: SQS}", "Events.E.Properties.Queue"),
+        ("E: {Type: Schedule, Properties: {Schedule: cron(0 0 1 1)}}", "Events.E.Properties.Schedule"),
         ("E: ", "Events.E"),
         (
             "E: {Type: DynamoDB, Properties: {Stream: a/b, StartingPosition: LATEST, DestinationConfig: {OnFailure: {Destination: arn}}}}",  # noqa: E501  # YAML

@@ -60,8 +60,9 @@ def on_rows(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if tries[row["pk"]["S"]] <= int(row.get("fails", {"N": "0"})["N"]):
             if row["how"]["S"] == "raise":
                 raise ValueError("as asked")
-            return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}]}
-    return {"batchItemFailures": []}
+            return {"batchItemFailures": [{"itemIdentifier": record["dynamodb"]["SequenceNumber"]}], "state": {}}
+    seen = event.get("state", {}).get("seen", 0) + len(event["Records"])
+    return {"batchItemFailures": [], "state": {"seen": seen}}
 
 
 def _say(**fields: Any) -> None:

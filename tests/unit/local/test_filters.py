@@ -1,0 +1,132 @@
+"""Event filters as Lambda's documentation has them, and our own template's against what the code needs."""
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.local.filters import passes, read_patterns
+from infra.local.intrinsics import Place
+from infra.local.specs import StreamSource, functions
+from infra.local.template import read_template
+from shared.aws.expressions import item_of
+from shared.aws.streams import read_record
+from shared.consequences import consequence
+from shared.errors import InvalidInput
+from shared.job import Job, history_entry
+from shared.status import Event, Status
+from shared.tally import counted
+from tests.unit.test_audit import NOW, job
+
+RECORD = {
+    "eventID": "1",
+    "dynamodb": {
+        "Keys": {"CustomerName": {"S": "AnyCompany Industries"}},
+        "NewImage": {
+            "AccountManager": {"S": "Pat Candella"},
+            "PaymentTerms": {"S": "60 days"},
+            "Nothing": {"NULL": True},
+            "Flag": {"BOOL": False},
+        },
+    },
+}
+"""The documentation's own: https://docs.aws.amazon.com/lambda/latest/dg/with-ddb-filtering.html"""
+
+
+def matches(pattern: dict[str, Any]) -> bool:
+    return passes(RECORD, read_patterns([{"Pattern": json.dumps({"dynamodb": pattern})}], "F"))
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ({"PaymentTerms": {"S": ["60 days"]}}, True),
+        ({"PaymentTerms": {"S": ["30 days", "60 days"]}}, True),
+        ({"PaymentTerms": {"S": ["30 days"]}}, False),
+        ({"PaymentTerms": {"S": ["60 days"]}, "AccountManager": {"S": ["Pat Candella"]}}, True),
+        ({"PaymentTerms": {"S": ["60 days"]}, "AccountManager": {"S": ["Mary Major"]}}, False),
+        ({"PaymentTerms": {"S": [{"prefix": "60"}]}}, True),
+        ({"PaymentTerms": {"S": [{"suffix": "days"}]}}, True),
+        ({"PaymentTerms": {"S": [{"prefix": "days"}]}}, False),
+        ({"PaymentTerms": {"S": [{"anything-but": ["30 days"]}]}}, True),
+        ({"PaymentTerms": {"S": [{"anything-but": ["60 days"]}]}}, False),
+        ({"Absent": {"S": [{"anything-but": ["60 days"]}]}}, False),
+        ({"PaymentTerms": {"S": [{"exists": True}]}}, True),
+        ({"PaymentTerms": {"S": [{"exists": False}]}}, False),
+        ({"Absent": {"S": [{"exists": False}]}}, True),
+        ({"PaymentTerms": [{"exists": True}]}, False),
+        ({"Flag": {"BOOL": [False]}}, True),
+        ({"Flag": {"BOOL": [0]}}, False),
+        ({"Absent": {"S": ["x"]}}, False),
+    ],
+)
+def test_a_record_passes_as_the_documentation_says(image: dict[str, Any], expected: bool) -> None:
+    assert matches({"NewImage": image}) is expected
+
+
+def test_one_pattern_of_several_is_enough_and_none_lets_everything_through() -> None:
+    texts = [
+        json.dumps({"dynamodb": {"Keys": {"CustomerName": {"S": [name]}}}}) for name in ("x", "AnyCompany Industries")
+    ]
+    assert passes(RECORD, read_patterns([{"Pattern": text} for text in texts], "F"))
+    assert not passes(RECORD, read_patterns([{"Pattern": texts[0]}], "F"))
+    assert passes(RECORD, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ("{", "F[0].Pattern"),
+        ('{"eventName": ["INSERT"]}', "F[0].Pattern"),
+        ('{"dynamodb": {"a": [{"cidr": "10.0.0.0/8"}]}}', "F[0].Pattern.dynamodb.a"),
+        ('{"dynamodb": {"a": "b"}}', "F[0].Pattern.dynamodb.a"),
+    ],
+)
+def test_a_pattern_without_a_local_twin_is_refused_by_its_path(text: str, field: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        read_patterns([{"Pattern": text}], "F")
+    assert refusal.value.field == field
+
+
+# --- our own filters, against what the code does with a record ---
+
+ROWS = [
+    None,
+    *(
+        job(status, seq=seq, lease_until=1, history=(history_entry(1, event, "who"),))
+        for status, seq, event in itertools.product(Status, (1, 2), (Event.SUBMIT, Event.START, Event.CLAIM_BARE))
+    ),
+]
+CHANGES = [(old, new) for old, new in itertools.product(ROWS, ROWS) if old is not None or new is not None]
+
+
+def source_of(name: str) -> StreamSource:
+    template = read_template(Path("template.yaml").read_text(encoding="utf-8"), Place("s"))
+    (spec,) = (spec for spec in functions(template) if spec.name == f"s-{name}")
+    (source,) = spec.sources
+    assert isinstance(source, StreamSource)
+    return source
+
+
+def raw(old: Job | None, new: Job | None) -> dict[str, Any]:
+    images = {name: item_of(row) for name, row in (("OldImage", old), ("NewImage", new)) if row is not None}
+    return {"dynamodb": {"SequenceNumber": "1"} | images}
+
+
+def test_every_record_that_something_follows_from_reaches_the_reactor() -> None:
+    patterns = source_of("reactor").filters
+    needed = [(old, new) for old, new in CHANGES if consequence(old, new) is not None]
+    assert needed
+    assert all(passes(raw(old, new), patterns) for old, new in needed)
+    assert not passes(raw(job(Status.QUEUED), job(Status.RUNNING)), patterns), "a claim wakes nobody"
+    assert not passes(raw(job(Status.RUNNING), job(Status.SUCCESS)), patterns), "nor does a settlement"
+
+
+def test_the_records_that_reach_the_tally_are_those_it_counts() -> None:
+    patterns = source_of("broadcast").filters
+    for old, new in CHANGES:
+        tally = counted(None, [read_record(raw(old, new))], NOW)
+        assert tally is not None
+        assert passes(raw(old, new), patterns) is bool(tally.hours)
