@@ -6,7 +6,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import cast
 
 import pytest
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +16,6 @@ from shared.memory.jobs import MemoryJobs
 from shared.memory.objects import MemoryObjects
 from shared.moves import Move
 from shared.outcomes import Proceed, Snooze
-from shared.payloads.base import Payload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Refused
@@ -26,7 +24,6 @@ from shared.runtime.context import Context
 from shared.runtime.definition import JobType
 from shared.runtime.one_shot import run_once
 from shared.runtime.run import Run, Stop
-from shared.runtime.worker import Worker
 from shared.status import Event, Status
 from tests.world import INVOCATION_MS, World, in_world
 
@@ -224,8 +221,7 @@ def test_a_handler_can_see_that_its_time_is_over() -> None:
 
 
 def with_function(world: World, function: Callable[[GenericPayload, Context], ProcessResult]) -> None:
-    world.type = JobType(GenericPayload, function)
-    world.worker = cast("Worker[Payload]", Worker(world.type, world.ports, stack="test"))
+    world.type = world.use(JobType(GenericPayload, function))
 
 
 def test_more_def_handlers_than_processors_run_at_the_same_time() -> None:
@@ -332,7 +328,6 @@ def test_in_lambda_patience_ends_before_the_invocation_does() -> None:
                 return await super().apply(move)
 
         world.ports = replace(world.ports, jobs=Down())
-        world.__post_init__()
         await world.submit()
         await world.react()
         began = world.ports.now()
@@ -387,7 +382,6 @@ def test_what_its_payload_made_wait_shows_a_sign_of_life_as_soon_as_it_runs() ->
                 return await super().get(key)
 
         world.ports = replace(world.ports, jobs=Witness(), objects=Slow())
-        world.__post_init__()
         await world.service.submit(GenericPayload(operation="x", parameters={"text": "y" * 9_000}))
         await world.react()
         assert await world.invoke() == []

@@ -111,7 +111,6 @@ def test_what_is_kept_beside_a_row_expires_some_day_and_not_before_the_job_is_du
     async def story(world: World) -> None:
         side = Expiring()
         world.ports = replace(world.ports, side=side)
-        world.__post_init__()
         payload = GenericPayload(operation="x", parameters={"text": "y" * 1_000})
         job = await world.service.submit(payload, delay_s=366 * 24 * 3600)
         assert (side.expiries["payload"] or 0) * 1000 > job.due_at + RETENTION_MS

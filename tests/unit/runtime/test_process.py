@@ -147,7 +147,6 @@ def test_a_claim_alone_whose_answers_are_lost_for_a_while_costs_no_attempt() -> 
                 return answer
 
         world.ports = replace(world.ports, jobs=Forgetful())
-        world.__post_init__()
         job = await world.submit()
         stop = asyncio.Event()
         worker = asyncio.create_task(serving(world, stop, concurrency=1))
