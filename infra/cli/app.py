@@ -16,6 +16,7 @@ from shared.errors import LongshoreError
 SECTIONS: Final = {
     "Start": ("up", "demo"),
     "Jobs": ("submit", "status", "watch", "list", "result", "types"),
+    "Operation": ("audit",),
     "Workers and settings": ("worker", "once", "secret", "completion"),
 }
 

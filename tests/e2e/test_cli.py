@@ -1,17 +1,23 @@
 """The command line against a running local cloud, from submitting to fetching; its exit codes and its JSON."""
 
+import asyncio
 import re
 import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
 import pytest
 
+from shared.aws.clients import Clients
+from shared.aws.expressions import item_of
+from shared.status import Status
 from tests.e2e.cli import PROGRAM, Longshore, up
+from tests.unit.test_audit import JOB
 
 
 @pytest.fixture(scope="module")
@@ -213,3 +219,41 @@ def test_ctrl_c_takes_every_process_along(tmp_path: Path) -> None:
         ]
         assert mine
     assert not [one for one in mine if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_the_audit_counts_every_tenants_jobs_and_finds_nothing_forgotten(longshore: Longshore) -> None:
+    before = longshore("audit", "--json").document["rows"]
+    for tenant in ("one", "two"):
+        longshore("submit", "generic", "operation=echo", "--tenant", tenant, "--watch")
+    audit = longshore("audit", "--json")
+    assert audit.code == 0
+    assert audit.document["rows"] == before + 2
+    assert (audit.document["is_clean"], audit.document["problems"]) == (True, {})
+    shown = longshore("audit", "--repair")
+    assert shown.code == 0
+    for told in ("rows", "SUCCESS", "accepted", "balanced", "yes"):
+        assert told in shown.out
+
+
+def test_an_audit_that_finds_something_names_it_and_is_exit_code_1(longshore: Longshore) -> None:
+    pk, forgotten = {"S": "t#stranger"}, {"S": "t#forgotten"}
+
+    async def put_and_remove() -> None:
+        async def call(operation: str, **arguments: object) -> None:
+            await clients.call("dynamodb", operation, TableName="longshore-jobs", **arguments)
+
+        clients = Clients(endpoint_url=longshore.endpoint, region="us-east-1", credentials=("local", "local"))
+        row = replace(JOB, job_id="forgotten", due_at=0)
+        await call("put_item", Item={"pk": pk, "what": {"S": "another program's"}})
+        await call("put_item", Item=item_of(replace(row, status=Status.WAITING, deadline_at=1)))
+        try:
+            audit = await asyncio.to_thread(longshore, "audit", "--repair")
+            assert audit.code == 1
+            for told in ("t#stranger", "forgotten", "overdue", "unreadable", "0 woken, 1 could not be", "no"):
+                assert told in audit.out
+        finally:
+            await call("delete_item", Key={"pk": pk})
+            await call("delete_item", Key={"pk": forgotten})
+            await clients.close()
+
+    asyncio.run(put_and_remove())
