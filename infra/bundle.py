@@ -36,7 +36,7 @@ _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manyli
 _SHARED_LEFT_OUT: Final = {"core": {"memory", "databases"}, "databases": {"memory"}}
 """Folder of requirements → folders of `shared/` that those can't serve, or that only tests need."""
 
-_SERVICES: Final = {"dynamodb", "s3", "scheduler", "secretsmanager", "sqs", "sts"}
+_SERVICES: Final = {"apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sqs", "sts"}
 """botocore's service models that any function calls; the other 400 are 25 MB."""
 
 

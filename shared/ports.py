@@ -185,6 +185,16 @@ class Secrets(Protocol):
     async def put(self, name: str, value: str) -> None: ...
 
 
+class Connections(Protocol):
+    """Open WebSockets, by the id that the gateway gave them."""
+
+    async def post(self, connection_id: str, data: bytes) -> bool:
+        """Send a text of up to 32 KB. False: nobody is there any more."""
+        ...
+
+    async def close(self, connection_id: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """All of them, as the wiring hands them out."""
@@ -195,6 +205,7 @@ class Ports:
     schedules: Schedules
     objects: Objects
     secrets: Secrets
+    connections: Connections
     now: Clock
     dice: Dice
     token: Tokens

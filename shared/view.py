@@ -3,6 +3,7 @@
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
+from shared.fingerprint import fingerprint_of
 from shared.job import Job, read_history_entry, rfc3339
 from shared.payloads.results import ErrorBody
 from shared.status import Status
@@ -40,6 +41,8 @@ class JobView(BaseModel):
     attempts_max: int
     progress: ProgressView | None = None
     error: ErrorBody | None = None
+    fingerprint: str | None = None
+    """Of the error: what to redrive all like it by."""
     result_url: str | None = None
     created_at: str
     updated_at: str
@@ -62,8 +65,9 @@ def view_of(job: Job, *, bucket: str) -> JobView:
         status=job.status,
         attempts=job.attempts,
         attempts_max=job.attempts_max,
-        progress=_progress(job),
+        progress=progress_view(job),
         error=None if job.error is None else ErrorBody.model_validate_json(job.error),
+        fingerprint=fingerprint_of(job),
         result_url=None if job.result is None else f"s3://{bucket}/{job.result}",
         created_at=rfc3339(job.created_at),
         updated_at=rfc3339(job.updated_at),
@@ -78,7 +82,7 @@ def view_of(job: Job, *, bucket: str) -> JobView:
     )
 
 
-def _progress(job: Job) -> ProgressView | None:
+def progress_view(job: Job) -> ProgressView | None:
     if job.progress is None:
         return None
     progress = ProgressView.model_validate_json(job.progress)

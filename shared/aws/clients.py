@@ -6,6 +6,7 @@ Loading a service's model takes a good part of a cold start, so nothing makes a 
 """
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ class Clients:
     """`await clients.call("sqs", "send_message", QueueUrl=…)`. Close with `await clients.close()` on the same loop.
 
     `credentials` (access key, secret) are for endpoints that check none; else botocore finds them where it always does.
+    `endpoints`: of services that live elsewhere.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class Clients:
         http_session_cls: Any = None,
         credentials: tuple[str, str] | None = None,
         pool: int = 50,
+        endpoints: Mapping[str, str] | None = None,
     ) -> None:
         self._session = AioSession()
         if credentials is not None:
@@ -48,6 +51,7 @@ class Clients:
         self._made: dict[str, Any] = {}
         self._making = asyncio.Lock()
         self._endpoint_url = endpoint_url
+        self._endpoints = endpoints or {}
         self._region = region
         options: dict[str, Any] = {} if http_session_cls is None else {"http_session_cls": http_session_cls}
         self._config = AioConfig(
@@ -81,7 +85,7 @@ class Clients:
         maker = self._session.create_client(
             service,
             region_name=self._region,
-            endpoint_url=self._endpoint_url,
+            endpoint_url=self._endpoints.get(service, self._endpoint_url),
             config=self._config.merge(AioConfig(read_timeout=READ_TIMEOUT_S.get(service, READ_TIMEOUT_DEFAULT_S))),
         )
         return await self._stack.enter_async_context(maker)

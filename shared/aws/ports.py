@@ -1,6 +1,7 @@
 """All ports on AWS, for one stack. Clients are made when first called, so a function pays for those it uses."""
 
 from shared.aws.clients import Clients
+from shared.aws.connections import AwsConnections
 from shared.aws.jobs import AwsJobs
 from shared.aws.objects import AwsObjects
 from shared.aws.queues import AwsQueues
@@ -22,6 +23,7 @@ def aws_ports(
         schedules=AwsSchedules(clients, names),
         objects=AwsObjects(clients, names, dice),
         secrets=AwsSecrets(clients, names),
+        connections=AwsConnections(clients),
         now=now,
         dice=dice,
         token=token,

@@ -2,6 +2,7 @@
 
 from random import Random
 
+from shared.memory.connections import MemoryConnections
 from shared.memory.jobs import MemoryJobs
 from shared.memory.objects import MemoryObjects
 from shared.memory.queues import MemoryQueues
@@ -22,6 +23,7 @@ def memory_ports(now: Clock, seed: int = 0, *, queues: MemoryQueues | None = Non
         schedules=MemorySchedules(queues, now),
         objects=MemoryObjects(),
         secrets=MemorySecrets(),
+        connections=MemoryConnections(),
         now=now,
         dice=random.random,
         token=lambda: f"{random.getrandbits(64):016x}",

@@ -18,6 +18,8 @@ class Settings:
     endpoint_url: str | None = None
     region: str | None = None
     credentials: tuple[str, str] | None = None
+    connections_url: str | None = None
+    """Where WebSocket connections are written to: https://{api}.execute-api.{region}.amazonaws.com/{stage}"""
 
 
 LOCAL = Settings(endpoint_url="http://127.0.0.1:4599", region="us-east-1", credentials=("local", "local"))
@@ -29,5 +31,6 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         stack=environ.get("LONGSHORE_STACK", "longshore"),
         bucket=environ.get("LONGSHORE_BUCKET"),
         schedule_role_arn=environ.get("LONGSHORE_SCHEDULE_ROLE_ARN"),
+        connections_url=environ.get("LONGSHORE_CONNECTIONS_URL"),
         region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),  # botocore reads the second alone
     )

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from shared.aws.clients import Clients
+from shared.aws.connections import SERVICE as CONNECTIONS
 from shared.aws.ports import aws_ports, stack_bucket
 from shared.names import Names
 from shared.ports import Ports
@@ -39,7 +40,13 @@ def fresh_token() -> str:
 
 
 def _clients(settings: Settings) -> Clients:
-    return Clients(endpoint_url=settings.endpoint_url, region=settings.region, credentials=settings.credentials)
+    url = settings.connections_url
+    return Clients(
+        endpoint_url=settings.endpoint_url,
+        region=settings.region,
+        credentials=settings.credentials,
+        endpoints=None if url is None else {CONNECTIONS: url},
+    )
 
 
 async def _made(settings: Settings, clients: Clients, polling: Clients | None = None) -> Ports:
