@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic_core import from_json
 
-from shared.delivery import Do, decide, delivery_of, hide_s
+from shared.delivery import Action, Do, decide, delivery_of, hide_s
 from shared.envelope import Envelope, Unreadable, Wakeup, read_message, wakeup_body
 from shared.ids import derived_job_id
 from shared.job import Job, compact_json
@@ -42,18 +42,6 @@ class DeadLetter:
     returned: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Drop:
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """Quarantine."""
-
-    reason: str
-
-
 def read_returned(value: str | None) -> int:
     """The attribute, which anybody may have written."""
     return int(value) if value is not None and re.fullmatch("[0-9]{1,6}", value) else 0
@@ -66,18 +54,19 @@ def read_letter(letter: DeadLetter) -> Wakeup | Envelope[Payload] | Unreadable:
 
 def fate(
     letter: DeadLetter, parcel: Wakeup | Envelope[Payload] | Unreadable, row: Job | None, now: int
-) -> Outgoing | Drop | Keep:
-    """`parcel` as read from `letter`, `row` as read consistently after that, `now` in milliseconds."""
+) -> Outgoing | Action:
+    """What to send, or else to ACKNOWLEDGE (drop) or QUARANTINE it.
+
+    `parcel` as read from `letter`, `row` as read consistently after that, `now` in milliseconds.
+    """
     if isinstance(parcel, Unreadable):
-        return Keep(parcel.reason)
+        return Action(Do.QUARANTINE, parcel.reason)
     if isinstance(parcel, Envelope) and row is None:
         return _sent_back(letter, parcel.type, named_body(letter.body, parcel, letter.message_id), parcel.tenant_id)
     job_type = letter.source or (row.type if row else "")
     action = decide(row, delivery_of(parcel, job_type=job_type, message_id=letter.message_id), now)
-    if row is None or action.do is Do.ACKNOWLEDGE:
-        return Drop(action.reason)
-    if action.do is Do.QUARANTINE:
-        return Keep(action.reason)
+    if row is None or action.do in (Do.ACKNOWLEDGE, Do.QUARANTINE):
+        return action
     return _sent_back(letter, row.type, wakeup_body(Wakeup(row.tenant_id, row.job_id, row.seq)), row.tenant_id)
 
 
@@ -89,9 +78,9 @@ def named_body(body: str, parcel: Envelope[Payload], message_id: str) -> str:
     return compact_json(fields | {"job_id": parcel.job_id})
 
 
-def _sent_back(letter: DeadLetter, job_type: str, body: str, tenant_id: str) -> Outgoing | Keep:
+def _sent_back(letter: DeadLetter, job_type: str, body: str, tenant_id: str) -> Outgoing | Action:
     if job_type not in TYPES:  # not left to SQS to say: a queue that a role may not see is "denied", for ever
-        return Keep(f"there is no job type {job_type!r}")
+        return Action(Do.QUARANTINE, f"there is no job type {job_type!r}")
     return Outgoing(job_type, body, hide_s(letter.returned), tenant_id, letter.returned + 1)
 
 

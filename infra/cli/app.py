@@ -15,8 +15,8 @@ from shared.errors import LongshoreError
 
 SECTIONS: Final = {
     "Start": ("up", "demo"),
-    "Jobs": ("submit", "status", "watch", "list", "result", "types"),
-    "Operation": ("audit",),
+    "Jobs": ("submit", "status", "watch", "list", "result", "cancel", "redrive", "types"),
+    "Operation": ("quarantine", "audit"),
     "Workers and settings": ("worker", "once", "secret", "completion"),
 }
 

@@ -107,11 +107,17 @@ def job_table(jobs: Sequence[Job], now: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for title in ("JOB", "TYPE", "STATUS", "DONE", "AGE"):
         table.add_column(title, no_wrap=True, justify="right" if title in ("DONE", "AGE") else "left")
+    table.add_column("ERROR", overflow="ellipsis")  # what a narrow terminal shortens first
     for job in jobs:
         view = view_of(job, bucket="")
         age = duration((now - job.created_at) / 1000).split(" ")
         table.add_row(
-            job.job_id, job.type, status_text(job.status), _percent(view) or counted(view.progress), "".join(age[:2])
+            job.job_id,
+            job.type,
+            status_text(job.status),
+            _percent(view) or counted(view.progress),
+            "".join(age[:2]),
+            Text(view.fingerprint or ""),
         )
     return table
 
@@ -129,6 +135,7 @@ def job_facts(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] =
         "progress": "  ".join(part for part in (_percent(view), counted(progress), saying) if part),
         "due": view.next_attempt_at,
         "error": error_text(view.error) if view.error else None,
+        "fingerprint": view.fingerprint,
         "created": view.created_at,
         "started": view.started_at,
         "completed": view.completed_at,

@@ -6,7 +6,8 @@ A fault of the world leaves the letter where it is: it comes again. So does a bu
 import asyncio
 from collections.abc import Sequence
 
-from shared.dead_letters import ALARM_FROM, DeadLetter, Drop, Keep, fate, read_letter
+from shared.dead_letters import ALARM_FROM, DeadLetter, fate, read_letter
+from shared.delivery import Action, Do
 from shared.envelope import Unreadable
 from shared.errors import InvalidInput, NotFound, Permanent, WorldFault
 from shared.ports import Outgoing, Ports
@@ -18,6 +19,13 @@ async def heal(letters: Sequence[DeadLetter], ports: Ports, *, stack: str) -> li
     """→ the message ids of those that must come again; the others may be deleted. Raises nothing."""
     healed = await asyncio.gather(*(_healed(letter, ports, stack) for letter in letters))
     return [letter.message_id for letter, done in zip(letters, healed, strict=True) if not done]
+
+
+async def judged(letter: DeadLetter, ports: Ports) -> Outgoing | Action:
+    """Its fate, by what the table says now."""
+    parcel = read_letter(letter)
+    row = None if isinstance(parcel, Unreadable) else await ports.jobs.get(parcel.tenant_id, parcel.job_id)
+    return fate(letter, parcel, row, ports.now())
 
 
 async def _healed(letter: DeadLetter, ports: Ports, stack: str) -> bool:
@@ -33,13 +41,11 @@ async def _healed(letter: DeadLetter, ports: Ports, stack: str) -> bool:
 
 
 async def _heal(letter: DeadLetter, ports: Ports, stack: str) -> None:
-    parcel = read_letter(letter)
-    row = None if isinstance(parcel, Unreadable) else await ports.jobs.get(parcel.tenant_id, parcel.job_id)
-    match fate(letter, parcel, row, ports.now()):
-        case Drop(reason):
-            count("dead_letter_dropped", stack=stack, message_id=letter.message_id, reason=reason)
-        case Keep(reason):
+    match await judged(letter, ports):
+        case Action(do=Do.QUARANTINE, reason=reason):
             await _keep(letter, reason, ports, stack)
+        case Action(reason=reason):
+            count("dead_letter_dropped", stack=stack, message_id=letter.message_id, reason=reason)
         case Outgoing() as copy:
             try:
                 await _send_back(letter, copy, ports, stack)

@@ -43,11 +43,11 @@ async def react(records: Sequence[Record], ports: Ports, *, stack: str) -> str |
 
 
 def _tasks(records: Sequence[Record], now: int) -> list[_Task]:
-    acts = ((record, _act(record, now)) for record in records)
+    acts = ((record, act_of(record, now)) for record in records)
     return [_Task(record, act) for record, act in acts if act is not None]
 
 
-def _act(record: Record, now: int) -> Outgoing | Later | str | None:
+def act_of(record: Record, now: int) -> Outgoing | Later | str | None:
     """What to do for one record; a text says why it can't be done, ever."""
     if record.problem is not None:
         return record.problem

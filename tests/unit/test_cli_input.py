@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
-from infra.cli.app import run
+from infra.cli.app import SECTIONS, run
 from infra.cli.artifacts import Stored, download, stored_in
 from infra.cli.connect import settings_of
 from infra.cli.fields import absolute, assigned, checked, paths_of, payload_model
@@ -241,12 +241,13 @@ def test_every_type_has_its_fields_an_example_that_is_valid_and_a_schema(capsys:
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     names = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out.partition("\nStart:\n")[2], re.MULTILINE)
-    assert len(names) == 12
-    for name in names:
-        assert run([name, *(["set"] if name == "secret" else []), "--help"]) == 0
+    assert names == [name for section in SECTIONS.values() for name in section]
+    groups = {"secret": ("set",), "quarantine": ("list", "show", "retry")}
+    for name, under in ((one, under) for one in names for under in groups.get(one, ("",))):
+        assert run([name, *([under] if under else []), "--help"]) == 0
         shown = capsys.readouterr().out
         assert "Examples:" in shown
-        assert f"longshore {name}" in shown
+        assert f"longshore {name} {under}" in shown or not under
 
 
 def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
