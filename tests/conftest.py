@@ -43,9 +43,13 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.cleanup()
 
 
+_ROLE_IS_THERE = (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation)
+"""The latter if another of xdist's workers makes it at the same moment."""
+
+
 def _lock_out(role: str, url: str, rules: Path) -> None:
     """Make a role that needs its password, `right`; all others come in without."""
-    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(psycopg.errors.DuplicateObject):
+    with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(*_ROLE_IS_THERE):
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
         rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
         connection.execute("SELECT pg_reload_conf()")

@@ -23,6 +23,7 @@ from shared.memory.ports import memory_ports
 from shared.outcomes import Partial
 from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
+from shared.ports import Clock
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
 from shared.runtime.run import Run
@@ -34,8 +35,8 @@ TYPES: dict[str, JobType[Any]] = {"backup": backup, "extract": extract, "restore
 class Jobs:
     """One tenant's jobs, each run by itself. `runs` collects what their contexts write to."""
 
-    def __init__(self) -> None:
-        self.ports = memory_ports(lambda: 0)
+    def __init__(self, now: Clock = lambda: 0) -> None:
+        self.ports = memory_ports(now)
         self.runs: list[Run] = []
         self._numbers = itertools.count(1)
 
@@ -56,11 +57,19 @@ class Jobs:
             asyncio.run(self.start(kind, **fields))
         return caught.value
 
-    async def start(self, kind: str, *, job_id: str | None = None, epoch: int = 1, **fields: object) -> object:
+    async def start(
+        self,
+        kind: str,
+        *,
+        job_id: str | None = None,
+        epoch: int = 1,
+        checkpoint: str | None = None,
+        ends_at: int = 1 << 60,
+        **fields: object,
+    ) -> object:
         payload = read_payload(json.dumps({"type": kind, **fields}))
-        self.runs.append(
-            Run(_job(job_id or f"job_{next(self._numbers)}", epoch), ends_at=1 << 60, lease_until=1 << 60, began_at=0)
-        )
+        job = _job(job_id or f"job_{next(self._numbers)}", epoch, checkpoint)
+        self.runs.append(Run(job, ends_at=ends_at, lease_until=1 << 60, began_at=0))
         return await TYPES[kind].function(payload, Context(self.runs[-1], self.ports, structlog.get_logger()))
 
     @property
@@ -99,7 +108,7 @@ def ask_postgres(url: str, query: str) -> list[tuple[Any, ...]]:  # Any: whateve
         return cursor.fetchall() if cursor.description else []
 
 
-def _job(job_id: str, epoch: int) -> Job:
+def _job(job_id: str, epoch: int, checkpoint: str | None) -> Job:
     return Job(
         tenant_id="default",
         job_id=job_id,
@@ -114,4 +123,5 @@ def _job(job_id: str, epoch: int) -> Job:
         updated_at=0,
         due_at=0,
         payload_hash="",
+        checkpoint=checkpoint,
     )

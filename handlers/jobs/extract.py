@@ -5,11 +5,15 @@ from typing import cast
 
 from shared.databases import reading
 from shared.databases.engine import Reader
-from shared.databases.export import Packing, export, export_zip, extension, rows_expected, stored
+from shared.databases.export import Packing, export_zip, extension, stored
 from shared.databases.manifest import SCHEMA, file_names, schema_json
-from shared.databases.progress import Meter, Tell
+from shared.databases.pace import TimeIsShort
+from shared.databases.progress import Meter, Tell, Watch
 from shared.databases.schema import Schema
 from shared.databases.session import Session
+from shared.databases.unload import Unload, keep_ledger, read_ledger
+from shared.errors import Permanent
+from shared.outcomes import Proceed
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.results import Artifact, ProcessResult
 from shared.runtime.context import Context
@@ -17,20 +21,30 @@ from shared.runtime.definition import job
 
 
 @job(ExtractPayload)
-async def extract(payload: ExtractPayload, context: Context) -> ProcessResult:
-    """One file per table, or one archive of them all; of one snapshot of the database."""
+async def extract(payload: ExtractPayload, context: Context) -> ProcessResult | Proceed:
+    """One file per table, more if it takes more than one invocation; or one archive of them all."""
+    watch = Watch(lambda: context.time_left_s)
+    ledger = await read_ledger(context.checkpoint, context.artifacts.read)
     async with reading(await context.database_url(payload.database)) as database:
         schema = await database.run(_chosen, payload)
-        tell = database.in_loop(Meter(context.progress, await database.run(rows_expected, schema.tables)))
-        write = _write_archive if payload.options.compression == "zip" else _write_files
-        files = await write(payload, context, database, schema, tell)
+        await database.run(ledger.begin, schema, schema.tables)
+        tell = database.in_loop(Meter(context.progress, ledger.rows_expected, ledger.rows))
+        if payload.options.compression == "zip":
+            files = [await _write_archive(payload, context, database, schema, tell=tell, watch=watch)]
+        elif await _unload(payload, context, schema, tell, watch).write(database, ledger, schema.tables):
+            files = [part.file for part in ledger.parts]
+        else:
+            return Proceed(await keep_ledger(ledger, context.artifacts.create))
     rows = sum(file.records or 0 for file in files)
     if payload.options.include_schema and payload.output_format != "sql":
         async with context.artifacts.create(SCHEMA) as upload:
             await upload.write(schema_json(schema))
         files.append(stored(upload))
     return ProcessResult(
-        data={"files": [file.model_dump(mode="json", exclude_none=True) for file in files]},
+        data={
+            "files": [file.model_dump(mode="json", exclude_none=True) for file in files],
+            "snapshots": len(ledger.snapshots),
+        },
         records_processed=rows,
         tables_processed=len(schema.tables),
         artifact=files[0],
@@ -45,32 +59,40 @@ def _chosen(database: Reader, payload: ExtractPayload) -> Schema:
     database.hold(schema.tables)
     if payload.options.include_schema:
         return schema
-    return replace(schema, tables=tuple(replace(table, create=()) for table in schema.tables))
+    return replace(schema, tables=tuple(table.made() for table in schema.tables))
 
 
-async def _write_files(
-    payload: ExtractPayload, context: Context, database: Session[Reader], schema: Schema, tell: Tell
-) -> list[Artifact]:
-    format_, packing = payload.output_format, cast("Packing", payload.options.compression)
-    names = _file_names(payload, schema, extension(format_, packing))
-    files = []
-    for table in schema.tables:
-        async with context.artifacts.create(names[table.name]) as upload:
-            outlet = database.outlet(upload.write)
-            rows = await database.run(export, outlet, table, format_, packing, exact=False, tell=tell)
-        files.append(stored(upload, rows))
-    return files
+def _unload(payload: ExtractPayload, context: Context, schema: Schema, tell: Tell, watch: Watch) -> Unload:
+    packing = cast("Packing", payload.options.compression)
+    suffix = extension(payload.output_format, packing)
+    names = _file_names(payload, schema, suffix)
+    return Unload(
+        names=names,
+        suffix=suffix,
+        format=payload.output_format,
+        packing=packing,
+        exact=False,
+        create=context.artifacts.create,
+        tell=tell,
+        watch=watch,
+    )
 
 
 async def _write_archive(
-    payload: ExtractPayload, context: Context, database: Session[Reader], schema: Schema, tell: Tell
-) -> list[Artifact]:
+    payload: ExtractPayload, context: Context, database: Session[Reader], schema: Schema, *, tell: Tell, watch: Watch
+) -> Artifact:
+    """One upload, which can't outlive its run."""
     members = file_names((table.name for table in schema.tables), extension(payload.output_format, "none"))
+    pairs = [(members[table.name], table) for table in schema.tables]
     name = f"{(payload.output_path or 'extract').removesuffix('.zip')}.zip"
-    async with context.artifacts.create(name) as upload:
-        pairs = [(members[table.name], table) for table in schema.tables]
-        rows = await database.run(export_zip, database.outlet(upload.write), pairs, payload.output_format, tell)
-    return [stored(upload, sum(rows))]
+    try:
+        async with context.artifacts.create(name) as upload:
+            outlet = database.outlet(upload.write)
+            rows = await database.run(export_zip, outlet, pairs, payload.output_format, tell=tell, watch=watch)
+    except TimeIsShort:
+        why = "an archive must be done within one invocation: take gzip or zstd, or fewer tables"
+        raise Permanent("too_large", why, field="options.compression") from None
+    return stored(upload, sum(rows))
 
 
 def _file_names(payload: ExtractPayload, schema: Schema, suffix: str) -> dict[str, str]:

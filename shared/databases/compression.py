@@ -55,7 +55,11 @@ def compressing(out: IO[bytes], compression: Literal["none", "gzip", "zstd"]) ->
 def zipping(out: IO[bytes]) -> Iterator[Callable[[str], IO[bytes]]]:
     """A ZIP archive streamed to `out`. Call what you get to begin a member, and close that to end it."""
     archive = ZipFile(out, "w", compression=ZIP_DEFLATED, compresslevel=1)
-    yield partial(archive.open, mode="w", force_zip64=True)
+    try:
+        yield partial(archive.open, mode="w", force_zip64=True)
+    except BaseException:
+        archive.fp = None  # given up: else it would write its end when it is collected
+        raise
     archive.close()
 
 

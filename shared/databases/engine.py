@@ -7,12 +7,15 @@ leave an engine as they are: `fault` names them, once, where they leave the thre
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import Final, Literal, Protocol
 
-from shared.databases.schema import Kind, Schema, Table
+from shared.databases.schema import Kind, Schema, Table, quoted
 from shared.errors import LongshoreError
 
 Form = Literal["csv", "jsonl", "sql"]
 Value = str | int | float | bool | bytes | None
 Row = tuple[Value, ...]
+
+Key = tuple[str, ...]
+"""A row's key, each value as SQL: text, so that it can be kept."""
 
 ROW_FAULTS: Final = frozenset({"constraint_violation", "bad_value"})
 """The codes of faults that one row has, so that the others can go on without it."""
@@ -59,8 +62,27 @@ class Reader(Database, Protocol):
         """Every row, encoded, its newline included."""
         ...
 
-    def typed(self, table: Table, *, exact: bool) -> tuple[list[str], Iterator[Row]]:
-        """A type per column (`shared/databases/parquet.py` lists them) and every row's values."""
+    def types(self, table: Table, *, exact: bool) -> list[str]:
+        """A type per column: `shared/databases/parquet.py` lists them."""
+        ...
+
+    def rows(self, table: Table) -> Iterator[Row]:
+        """Every row's values."""
+        ...
+
+    def key(self, table: Table) -> tuple[str, ...]:
+        """The columns in whose order a later snapshot can go on; empty if there is no such order."""
+        ...
+
+    def key_after(self, table: Table, after: Key | None, rows: int) -> Key | None:
+        """The key of the `rows`-th row after the one with the key `after` (None: from the first one on).
+
+        None if there are not so many rows.
+        """
+        ...
+
+    def large(self, table: Table) -> bool:
+        """Is it to be read in order of its key from the start? Because time may be short, or since it costs nothing."""
         ...
 
 
@@ -93,6 +115,13 @@ class Writer(Database, Protocol):
         ...
 
     def commit(self) -> None: ...
+
+
+def between(table: Table, columns: Sequence[str], after: Key | None, upto: Key | None) -> Table:
+    """The table's rows beyond the key `after`, as far as `upto` and with it. None: no such bound."""
+    bounds = (("> ", after), ("<= ", upto))
+    conditions = [f"({quoted(columns)}) {compare}({', '.join(key)})" for compare, key in bounds if key]
+    return table.where(" AND ".join(conditions)) if conditions else table
 
 
 def attempt(database: Writer, work: Callable[[], object], forgiven: Collection[str]) -> LongshoreError | None:

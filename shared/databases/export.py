@@ -3,13 +3,15 @@
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import IO, Final, Literal, Protocol, cast
 
 from shared.databases.compression import EXTENSIONS, compressing, zipping
-from shared.databases.engine import Reader, Row
+from shared.databases.engine import Form, Reader, Row
 from shared.databases.formats.blocks import RECORD_CHARS_MAX
+from shared.databases.pace import Pace, Whole
 from shared.databases.parquet import write_rows
-from shared.databases.progress import Tell
+from shared.databases.progress import Tell, Watch
 from shared.databases.schema import Table
 from shared.databases.session import Outlet
 from shared.errors import Permanent
@@ -31,7 +33,7 @@ class Uploaded(Protocol):
 
 
 CHUNK_BYTES: Final = 256 * 1024
-TELL_ROWS: Final = 10_000
+TELL_ROWS: Final = 1_000
 
 
 def extension(format_: Format, packing: Packing) -> str:
@@ -40,24 +42,36 @@ def extension(format_: Format, packing: Packing) -> str:
 
 
 def export(
-    database: Reader, out: Outlet, table: Table, format_: Format, packing: Packing, *, exact: bool, tell: Tell
+    database: Reader,
+    out: Outlet,
+    table: Table,
+    format_: Format,
+    packing: Packing,
+    *,
+    exact: bool,
+    tell: Tell,
+    pace: Pace | None = None,
 ) -> int:
-    """One table as one file, → its rows. `exact`: for `restore` to read back (see `engine.Reader`)."""
+    """One table, or as much of it as `pace` takes in, as one file, → its rows.
+
+    `exact`: for `restore` to read back (see `engine.Reader`). Raises TimeIsShort.
+    """
+    pace = pace or Whole()
     with compressing(cast("IO[bytes]", out), "none" if format_ == "parquet" else packing) as file:
-        rows = _write(database, file, table, format_, exact=exact, tell=tell)
+        rows = _write(database, file, table, format_, exact=exact, tell=tell, pace=pace)
     out.finish()
     return rows
 
 
 def export_zip(
-    database: Reader, out: Outlet, tables: Sequence[tuple[str, Table]], format_: Format, tell: Tell
+    database: Reader, out: Outlet, tables: Sequence[tuple[str, Table]], format_: Format, *, tell: Tell, watch: Watch
 ) -> list[int]:
-    """Tables as members of one ZIP archive, each with its name there, → the rows of each."""
+    """Tables as members of one ZIP archive, each with its name there, → the rows of each. Raises TimeIsShort."""
     rows = []
     with zipping(cast("IO[bytes]", out)) as member:
         for name, table in tables:
             with member(name) as file:
-                rows.append(_write(database, file, table, format_, exact=False, tell=tell))
+                rows.append(_write(database, file, table, format_, exact=False, tell=tell, pace=Whole(watch)))
     out.finish()
     return rows
 
@@ -72,11 +86,16 @@ def rows_expected(database: Reader, tables: Sequence[Table]) -> int | None:
     return sum(known) if len(known) == len(tables) else None
 
 
-def _write(database: Reader, file: IO[bytes], table: Table, format_: Format, *, exact: bool, tell: Tell) -> int:
+def _write(
+    database: Reader, file: IO[bytes], table: Table, format_: Format, *, exact: bool, tell: Tell, pace: Pace
+) -> int:
+    ranges = pace.ranges(database, table)
     if format_ == "parquet":
-        types, rows = database.typed(table, exact=exact)
-        return write_rows(file, table.column_names, types, _telling(rows, tell))
-    lines = database.lines(table, "jsonl" if format_ == "json" else format_, exact=exact)
+        types = database.types(table, exact=exact)
+        rows = chain.from_iterable(map(database.rows, ranges))
+        return write_rows(file, table.column_names, types, _telling(rows, tell, pace))
+    form: Form = "jsonl" if format_ == "json" else format_
+    lines = chain.from_iterable(database.lines(part, form, exact=exact) for part in ranges)
     total = 0
     if not (exact and format_ == "sql"):
         file.write(_HEADS[format_](table))
@@ -86,6 +105,7 @@ def _write(database: Reader, file: IO[bytes], table: Table, format_: Format, *, 
         file.write(_as_array_items(chunk, first=not total) if format_ == "json" else chunk)
         total += rows_in_chunk
         tell(rows_in_chunk)
+        pace.check()
     file.write(_TAILS.get(format_, b""))
     return total
 
@@ -104,12 +124,13 @@ def _chunks(lines: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
         yield b"".join(held), len(held)
 
 
-def _telling(rows: Iterator[Row], tell: Tell) -> Iterator[Row]:
+def _telling(rows: Iterator[Row], tell: Tell, pace: Pace) -> Iterator[Row]:
     number = 0
     for number, row in enumerate(rows, 1):
         yield row
         if number % TELL_ROWS == 0:
             tell(TELL_ROWS)
+            pace.check()
     tell(number % TELL_ROWS)
 
 

@@ -30,16 +30,17 @@ async def make_plan(payload: RestorePayload, fetch: Fetch) -> Plan:
     sources = tuple(
         Source(
             table=table.table,
-            name=table.file.name,
+            name=part.name,
             format=manifest.format,
             compression=manifest.compression,
             kind=manifest.kind,
             columns=table.columns,
-            rows=table.rows,
-            file=table.file,
+            rows=part.rows,
+            file=part,
         )
         for table in manifest.tables
-        if table.file and (payload.tables is None or table.table in payload.tables)
+        if payload.tables is None or table.table in payload.tables
+        for part in table.parts()
     )
     if manifest.schema is None:
         return _plan(payload, sources, None)
@@ -64,11 +65,20 @@ def file_name(url: str) -> str:
 
 
 def beside(url: str, name: str) -> str:
-    """The URL of another file in the same folder, asked for in the same way."""
+    """The URL of another file in the same folder (`../`: in one beside that), asked for in the same way."""
     if name == file_name(url):
         return url
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(path=f"{parts.path.rpartition('/')[0]}/{name}"))
+    folder = parts.path.rpartition("/")[0]
+    if name.startswith("../"):
+        folder, name = folder.rpartition("/")[0], name.removeprefix("../")
+    return urlunsplit(parts._replace(path=f"{folder}/{name}"))
+
+
+def relative(url: str, to: str) -> str:
+    """What `beside` makes `url` of again, from the URL `to` of another file of the same job."""
+    run, name = url.split("/")[-2:]
+    return name if run == to.split("/")[-2] else f"../{run}/{name}"
 
 
 def _plan(payload: RestorePayload, sources: tuple[Source, ...], schema: Schema | None) -> Plan:

@@ -85,6 +85,14 @@ class Table:
             return f"WITH q({names}) AS (\n{self.query}\n) SELECT {', '.join(values)} FROM q"
         return f"SELECT {', '.join(values)} FROM {self.source or self.identifier}"
 
+    def made(self) -> "Table":
+        """The table without what makes it: it is there already."""
+        return replace(self, create=())
+
+    def where(self, condition: str) -> "Table":
+        """Those of its rows for which an SQL condition holds. Not for a query."""
+        return replace(self, source=f"{self.source or self.identifier} WHERE {condition}")
+
     def narrowed(self, names: Sequence[str]) -> "Table":
         """The table with these columns alone, in this order. Raises Permanent("no_such_column")."""
         by_name = {column.name: column for column in self.columns}

@@ -3,17 +3,21 @@ every row down (COPY … TO STDOUT).
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
 
 import psycopg
 from psycopg import IsolationLevel
 
-from shared.databases.engine import Form, Row
+from shared.databases.engine import Form, Key, Row, between
 from shared.databases.postgres.catalog import read_schema
 from shared.databases.postgres.connection import cancel, connect, one_statement
 from shared.databases.postgres.encoding import csv_select, insert_select, json_select, parquet_type, typed_select
 from shared.databases.postgres.faults import postgres_fault
-from shared.databases.schema import Column, Kind, Schema, Table, literal, query_table
+from shared.databases.schema import Column, Kind, Schema, Table, literal, query_table, quote
 from shared.errors import LongshoreError, Permanent
+
+LARGE_BYTES: Final = 1 << 30
 
 
 class PostgresReader:
@@ -65,8 +69,31 @@ class PostgresReader:
             case "sql":
                 return (text + b"\n" for text in self._texts(insert_select(table)))
 
-    def typed(self, table: Table, *, exact: bool) -> tuple[list[str], Iterator[Row]]:
-        return [parquet_type(column, exact=exact) for column in table.columns], self._rows(*typed_select(table))
+    def types(self, table: Table, *, exact: bool) -> list[str]:
+        return [parquet_type(column, exact=exact) for column in table.columns]
+
+    def rows(self, table: Table) -> Iterator[Row]:
+        return self._rows(*typed_select(table))
+
+    def key(self, table: Table) -> tuple[str, ...]:
+        return table.primary_key
+
+    def key_after(self, table: Table, after: Key | None, rows: int) -> Key | None:
+        """Sorted by the columns, not by what is selected, which has the same names."""
+        values = ", ".join(f"{quote(name)}::text" for name in table.primary_key)
+        rest = between(replace(table, source=_aliased(table)), table.primary_key, after, None)
+        order = ", ".join(f"k.{quote(name)}" for name in table.primary_key)
+        self._connection.execute("SET LOCAL enable_seqscan = off")  # else, each range might read all of the table
+        found = one_statement(
+            self._connection, f"SELECT {values} FROM {rest.source} ORDER BY {order} OFFSET {rows - 1} LIMIT 1"
+        ).fetchone()
+        return None if found is None else tuple(map(literal, found))
+
+    def large(self, table: Table) -> bool:
+        """A smaller one is read as it lies, which is faster."""
+        if not table.primary_key:
+            return False
+        return int(self._one(f"pg_relation_size({literal(table.identifier)}::regclass)")) > LARGE_BYTES
 
     def fault(self, error: Exception) -> LongshoreError | None:
         return postgres_fault(error)
@@ -102,6 +129,10 @@ class PostgresReader:
     def _base(self, oid: int) -> str:
         known = self._connection.adapters.types.get(oid)
         return known.name if known else ""
+
+
+def _aliased(table: Table) -> str:
+    return f"{table.source or table.identifier} AS k"
 
 
 def _on_one_line(json: bytes) -> bytes:

@@ -19,6 +19,9 @@ _KEYS = """
     LEFT JOIN main.sqlite_schema AS parent ON parent.type = 'table' AND parent.name = k."table" COLLATE NOCASE
     ORDER BY k.id, k.seq"""
 
+_ROWID_NAMES = ("rowid", "_rowid_", "oid")
+"""https://www.sqlite.org/rowidtable.html"""
+
 
 def read_schema(connection: sqlite3.Connection) -> Schema:
     """Every ordinary table of the main database, with what belongs to it."""
@@ -31,6 +34,15 @@ def read_schema(connection: sqlite3.Connection) -> Schema:
         views=tuple(View(name, sql) for kind, name, _, sql in objects if kind == "view"),
         left_out=tuple(f"{kind} table {name}" for name, kind in kinds.items() if kind in ("virtual", "shadow")),
     )
+
+
+def row_key(connection: sqlite3.Connection, table: Table) -> tuple[str, ...]:
+    """What the table is stored in the order of: the rowid by a name that no column has, or the primary key."""
+    without_rowid = connection.execute("SELECT wr FROM pragma_table_list(?) WHERE schema = 'main'", (table.name,))
+    if without_rowid.fetchone() == (1,):
+        return table.primary_key
+    taken = {name.casefold() for name, *_ in connection.execute(_COLUMNS, (table.name,))}
+    return next(((name,) for name in _ROWID_NAMES if name not in taken), ())
 
 
 def _table(connection: sqlite3.Connection, name: str, objects: list[tuple[str, str, str, str]]) -> Table:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from shared.databases.engine import Form, Row
-from shared.databases.schema import Column, Kind, Schema, Table, query_table, quoted
-from shared.databases.sqlite.catalog import read_schema
+from shared.databases.engine import Form, Key, Row, between
+from shared.databases.schema import Column, Kind, Schema, Table, query_table, quote, quoted
+from shared.databases.sqlite.catalog import read_schema, row_key
 from shared.databases.sqlite.faults import sqlite_fault
 from shared.errors import LongshoreError, Permanent
 
@@ -88,13 +88,29 @@ class SqliteReader:
         for row in self._connection.execute(_select(table, value)):
             yield (template % row).encode()
 
-    def typed(self, table: Table, *, exact: bool) -> tuple[list[str], Iterator[Row]]:  # noqa: ARG002  always exact
+    def types(self, table: Table, *, exact: bool) -> list[str]:  # noqa: ARG002  always exact
         """A column that holds one storage class gets its type, any other one is `json`."""
         bounds = _select(table, "min(nullif(typeof({c}), 'null')), max(nullif(typeof({c}), 'null'))")
         found = self._connection.execute(bounds).fetchone()
         pairs = zip(found[::2], found[1::2], strict=True)
-        types = [_TYPES[least] if least == greatest else "json" for least, greatest in pairs]
-        return types, self._connection.execute(_select(table, "{c}"))
+        return [_TYPES[least] if least == greatest else "json" for least, greatest in pairs]
+
+    def rows(self, table: Table) -> Iterator[Row]:
+        return self._connection.execute(_select(table, "{c}"))
+
+    def key(self, table: Table) -> tuple[str, ...]:
+        return () if table.query else row_key(self._connection, table)
+
+    def key_after(self, table: Table, after: Key | None, rows: int) -> Key | None:
+        key = self.key(table)
+        rest = between(table, key, after, None)
+        select = rest.selecting(f"quote({quote(name)})" for name in key)
+        one = f"{select} ORDER BY {quoted(key)} LIMIT 1 OFFSET {rows - 1}"
+        found: Key | None = self._connection.execute(one).fetchone()
+        return found
+
+    def large(self, table: Table) -> bool:  # noqa: ARG002  it is what SQLite does with any table
+        return True
 
     def fault(self, error: Exception) -> LongshoreError | None:
         return sqlite_fault(error)
