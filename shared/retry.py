@@ -7,6 +7,7 @@ https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter
 from dataclasses import dataclass
 from typing import Final
 
+from shared.circuit import Breaker
 from shared.errors import LongshoreError, Permanent, Transient
 
 DELAY_S_MAX: Final = 366 * 24 * 3600
@@ -14,6 +15,15 @@ DELAY_S_MAX: Final = 366 * 24 * 3600
 
 ALWAYS_PERMANENT: Final[tuple[type[BaseException], ...]] = (AssertionError, TypeError)
 """The author's own mistakes: the same code will make them again."""
+
+LOCAL: Final[tuple[type[BaseException], ...]] = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+    PermissionError,
+)
+"""OSErrors of this machine's files. The others (refused, reset, timed out, no such host, bad TLS) come from the net."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +37,8 @@ class Policy:
     retry_on: tuple[type[BaseException], ...] = ()
     give_up_on: tuple[type[BaseException], ...] = ()
     inline_result: bool = False
+    circuit: Breaker | None = None
+    """Set: this type's jobs all need one world; while it is broken, those of the same tenant are left in the queue."""
 
     def __post_init__(self) -> None:
         if self.attempts_max < 1 or self.timeout_s < 1 or not 0 <= self.base_delay_s <= self.max_delay_s:
@@ -35,6 +47,7 @@ class Policy:
 
 def is_permanent(error: BaseException, policy: Policy) -> bool:
     """Does this exception end the job? What nobody classified is transient: trying again is the safer guess."""
+    error = cause_of(error)
     if isinstance(error, policy.retry_on):
         return False
     if isinstance(error, policy.give_up_on):
@@ -42,6 +55,33 @@ def is_permanent(error: BaseException, policy: Policy) -> bool:
     if isinstance(error, LongshoreError):
         return not isinstance(error, Transient)
     return isinstance(error, (*ALWAYS_PERMANENT, Permanent)) or type(error).__name__ == "ValidationError"
+
+
+def is_the_worlds(error: BaseException, policy: Policy) -> bool:
+    """Does this exception mean that the other side is broken? What nobody classified is rather the author's own."""
+    cause = cause_of(error)
+    of_the_net = isinstance(cause, OSError) and not isinstance(cause, LOCAL)
+    return (of_the_net or isinstance(cause, (Transient, *policy.retry_on))) and not is_permanent(cause, policy)
+
+
+def next_try_s(error: BaseException, failures: int, policy: Policy, dice: float) -> float | None:
+    """Seconds to wait after the `failures`-th failure (from 1) of a call; None: give it up."""
+    if failures >= policy.attempts_max or is_permanent(error, policy):
+        return None
+    return backoff_s(failures, policy, dice, retry_after_s=asked_s(error))
+
+
+def asked_s(error: BaseException) -> float:
+    """The seconds that the other side asked for, if it did."""
+    cause = cause_of(error)
+    return (cause.retry_after_s or 0.0) if isinstance(cause, Transient) else 0.0
+
+
+def cause_of(error: BaseException) -> BaseException:
+    """Of what a task group collected, the first: it stopped the others."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def backoff_s(failures: int, policy: Policy, dice: float, *, retry_after_s: float | None = None) -> float:

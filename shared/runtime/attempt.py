@@ -24,6 +24,7 @@ from shared.payloads.base import Payload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Message, Ports, Refused
 from shared.retry import Policy
+from shared.runtime.breaker import Circuits, of_type
 from shared.runtime.calling import called
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
@@ -49,11 +50,12 @@ ANSWER_MARGIN_MS: Final = 1_000
 
 
 class Attempt(Generic[P]):
-    """Runs jobs of one type that somebody has claimed."""
+    """Runs jobs of one type that somebody has claimed. `circuits`: what this process knows of broken worlds."""
 
     def __init__(self, job_type: JobType[P], ports: Ports) -> None:
         self._type = job_type
         self._ports = ports
+        self.circuits = Circuits(ports)
 
     async def make(
         self, job: Job, envelope: Envelope[Payload] | None, message: Message | None, host: Host
@@ -90,7 +92,7 @@ class Attempt(Generic[P]):
 
     async def _execute(self, run: Run, payload: P, policy: Policy, message: Message | None, host: Host) -> Outcome:
         """Until the handler ends, or its time is over, or somebody stops it."""
-        handler = asyncio.ensure_future(called(self._type, payload, Context(run, self._ports, _logger(run.job))))
+        handler = asyncio.ensure_future(self._called(run, payload, policy))
         loop = asyncio.get_running_loop()
         halted = loop.create_future()
         run.on_halt = partial(loop.call_soon_threadsafe, _tell_once, halted)
@@ -108,6 +110,14 @@ class Attempt(Generic[P]):
             _logger(run.job).error("handler_ignores_cancel", cleanup_s=CLEANUP_S)
             handler.add_done_callback(_retrieved)
         return outcome_of(handler, run, policy)
+
+    async def _called(self, run: Run, payload: P, policy: Policy) -> object:
+        job, ports = run.job, self._ports
+        call = partial(called, self._type, payload, Context(run, ports, _logger(job), self.circuits))
+        if self._type.circuit is None:
+            return await call()
+        guard = replace(policy, circuit=self._type.circuit)
+        return await self.circuits.guarded(of_type(job.tenant_id, job.type), call, guard)
 
     # --- settle -------------------------------------------------------------------------------------------------------
 

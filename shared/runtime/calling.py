@@ -10,12 +10,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from shared.errors import Permanent
 from shared.payloads.base import Payload
-from shared.runtime.context import Context
-from shared.runtime.definition import JobType
+
+if TYPE_CHECKING:  # a context retries what it calls in threads
+    from shared.runtime.context import Context
+    from shared.runtime.definition import JobType
 
 P = TypeVar("P", bound=Payload)
 
@@ -25,18 +27,19 @@ _THREADS: Final = ThreadPoolExecutor(THREADS_MAX, thread_name_prefix="longshore-
 """Not the loop's own, a handful that also looks up addresses: jobs would wait there while their time runs out."""
 
 
-async def called(job_type: JobType[P], payload: P, context: Context) -> object:
+async def called(job_type: "JobType[P]", payload: P, context: "Context") -> object:
     """What the function returned. Raises what it raised, but never what would end the worker's loop."""
     try:
         if inspect.iscoroutinefunction(job_type.function):
             return await job_type.function(payload, context)
-        value = await _in_thread(partial(job_type.function, payload, context))
+        value = await in_thread(partial(job_type.function, payload, context))
         return await value if inspect.isawaitable(value) else value
     except SystemExit as error:  # it would end the worker's loop, and its neighbours with it
         raise Permanent("handler_exited", f"the handler called exit({error.code!r})") from error
 
 
-async def _in_thread(function: Callable[[], object]) -> object:
+async def in_thread(function: Callable[[], object]) -> object:
+    """What `function` returned. A cancelled wait lasts until the thread has ended."""
     work = asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, _without_stop_iteration, function)
     try:
         return await asyncio.shield(work)

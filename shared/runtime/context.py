@@ -13,7 +13,9 @@ from shared.job import RESULT_NAME, Job, compact_json
 from shared.outcomes import Partial, Proceed, Snooze
 from shared.payloads.base import Encryption
 from shared.ports import Ports, Upload
+from shared.runtime.breaker import Circuits
 from shared.runtime.documents import SIDE_RETENTION_MS
+from shared.runtime.retrying import Retrying
 from shared.runtime.run import Run
 from shared.verdict import shortened
 
@@ -27,15 +29,22 @@ JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 
 
 class Context:
-    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `checkpoint`, `log`, `artifacts`."""
+    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `checkpoint`, `log`, `artifacts`.
 
-    def __init__(self, run: Run, ports: Ports, log: structlog.stdlib.BoundLogger) -> None:
+    `retry(fn, *args, …)` and the decorator `retrying(…)` call whatever may fail: `shared/runtime/retrying.py`.
+    """
+
+    def __init__(
+        self, run: Run, ports: Ports, log: structlog.stdlib.BoundLogger, circuits: Circuits | None = None
+    ) -> None:
         job = run.job
         self.job_id, self.tenant_id = job.job_id, job.tenant_id
         self.attempt, self.epoch = job.attempts + 1, job.epoch
         self.checkpoint = job.checkpoint
         self.log = log
         self.artifacts = Artifacts(job, ports)
+        again = Retrying(ports, job.tenant_id, circuits=circuits, log=log, ends_at=run.ends_at)
+        self.retry, self.retrying = again.retry, again.retrying
         self._run = run
         self._ports = ports
 

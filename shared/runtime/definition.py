@@ -26,12 +26,13 @@ Handler = Callable[[P, Context], Awaitable[Returned]] | Callable[[P, Context], R
 
 
 class JobType(Generic[P]):
-    """`type`, `policy`, `payload_model`, and the function, which can be called directly in a unit test."""
+    """`type`, `circuit`, `payload_model`, and the function, which can be called directly in a unit test."""
 
     def __init__(self, payload_model: type[P], function: Handler[P]) -> None:
         self.payload_model = payload_model
         self.function = function
         self.type: str = payload_model.model_fields["type"].default
+        self.circuit = payload_model.policy.circuit
         self.__doc__ = function.__doc__
 
     def __call__(self, payload: P, context: Context) -> Awaitable[Returned] | Returned:

@@ -6,9 +6,10 @@ from typing import Final
 
 from pydantic import BaseModel
 
+from shared.circuit import CircuitOpen
 from shared.errors import CODE_BYTES_MAX, FIELD_BYTES_MAX, STORY_BYTES_MAX, LongshoreError, Transient, WorldFault
 from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped
-from shared.retry import Policy, is_permanent
+from shared.retry import Policy, cause_of, is_permanent
 from shared.runtime.logs import redacted
 from shared.runtime.run import Run, Stop
 from shared.verdict import shortened
@@ -31,18 +32,20 @@ def outcome_of(handler: "asyncio.Future[object]", run: Run, policy: Policy) -> O
         return Snooze(0.0)
     if error is None:
         return Failed("interrupted", "the handler cancelled itself", permanent=False)
-    cause = _cause(error)
+    cause = cause_of(error)
     return snoozed(cause) if isinstance(cause, WorldFault) else failed(error, policy)
 
 
 def snoozed(fault: WorldFault) -> Snooze:
     """Nobody's fault: no attempt is spent."""
+    if isinstance(fault, CircuitOpen):
+        return Snooze(fault.retry_after_s, f"{fault.code} {fault.field}")
     return Snooze(WORLD_FAULT_DELAY_S, fault.code)
 
 
 def failed(error: BaseException, policy: Policy) -> Failed:
     """Small enough to be kept, and without passwords: they go before the cut, which may fall upon one."""
-    cause = _cause(error)
+    cause = cause_of(error)
     known = cause if isinstance(cause, LongshoreError) else None
     name = type(cause).__name__
     trace = redacted("".join(traceback.format_exception(error)))
@@ -64,10 +67,3 @@ def _returned(value: object) -> Outcome:
             return value
     kind = type(value).__name__
     return Failed("invalid_result", f"the handler returned {kind}; a pydantic model was expected", permanent=True)
-
-
-def _cause(error: BaseException) -> BaseException:
-    """Of what a task group collected, the first: it stopped the others."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

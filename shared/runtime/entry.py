@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from functools import cache
 from typing import TypeVar, cast
 
 from shared.payloads.base import Payload
@@ -20,12 +21,18 @@ def handle_queue_event(job_type: JobType[P], event: Mapping[str, object], contex
     here = container()
 
     async def invocation(ports: Ports) -> list[str]:
-        worker = cast("Worker[Payload]", Worker(job_type, ports, stack=here.settings.stack))
+        worker = worker_of(cast("JobType[Payload]", job_type), ports, here.settings.stack)
         ends_at = ports.now() + context.get_remaining_time_in_millis()
         who = container_name(os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", context.function_name))
         return await run_batch(worker, messages, ports, job_type=job_type.type, ends_at=ends_at, who=who)
 
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in here.run(invocation)]}
+
+
+@cache
+def worker_of(job_type: JobType[Payload], ports: Ports, stack: str) -> Worker[Payload]:
+    """One for as long as the container lives: it remembers which circuits are open."""
+    return Worker(job_type, ports, stack=stack)
 
 
 def container_name(log_stream: str) -> str:

@@ -7,6 +7,7 @@
 - Who lost its lease changes nothing more: not the row, not the progress, not the published result.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeVar
 
@@ -20,6 +21,7 @@ from shared.outcomes import Failed
 from shared.payloads.base import Payload
 from shared.ports import Applied, Message, Ports, Refused
 from shared.runtime.attempt import CLEANUP_S, Attempt
+from shared.runtime.breaker import of_type
 from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_payload
 from shared.runtime.host import Host
@@ -90,6 +92,8 @@ class Worker(Generic[P]):
         if isinstance(parcel, Unreadable):
             return await self._quarantine(message, parcel.reason)
         delivery = self._delivery(parcel, message)
+        if shut_s := await self._shut_s(parcel.tenant_id):
+            return Hide(shut_s, "circuit_open")
         async with host.floor.company():
             found = await self._claim(await self._first_move(parcel, host), delivery, host)
             if not _wants_to_be_alone(found):
@@ -97,6 +101,12 @@ class Worker(Generic[P]):
         async with host.floor.alone():
             again = await self._claim(self._takeover(found, host), delivery, replace(host, solitary=True))
             return await self._go_on(again, parcel, message, host)
+
+    async def _shut_s(self, tenant_id: str) -> int:
+        """Seconds for which this tenant's jobs of this type had better stay in the queue."""
+        circuit = self._type.circuit
+        key = of_type(tenant_id, self._type.type)
+        return 0 if circuit is None else math.ceil(await self._attempt.circuits.shut_s(key, circuit))
 
     # --- claim --------------------------------------------------------------------------------------------------------
 
