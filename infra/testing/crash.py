@@ -57,11 +57,14 @@ class Producer:
 
     async def until(self, job: Job, *statuses: Status) -> Job:
         """Wait until the job is in one of `statuses`, or over. → its row. Its looking is no crash point."""
-        for _ in range(PATIENCE_S):
+        waited_s = 0
+        while waited_s < PATIENCE_S:
             row = self._world.jobs.rows[job.key]
             if row.status in statuses or row.status.is_terminal:
                 return row
-            await asyncio.sleep(1)
+            pause_s = 1 + waited_s // 60
+            await asyncio.sleep(pause_s)
+            waited_s += pause_s
         raise AssertionError(f"{job.job_id} is still {row.status} after a day, not {' or '.join(statuses)}")
 
 

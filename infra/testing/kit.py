@@ -183,6 +183,7 @@ class Longshore:
 
         A field's value may be given as the model has it, or as JSON has it. Raises InvalidInput for an unknown field.
         """
+        __tracebackhide__ = True
         jobs = self.run(enqueued(self.world))
         for one in matching(jobs, job_type, payload_fields):
             return self._view(one.job)
@@ -190,6 +191,7 @@ class Longshore:
 
     def refute_enqueued(self, job_type: Type, **payload_fields: object) -> None:
         """No job of this type with these values waits for its turn."""
+        __tracebackhide__ = True
         jobs = self.run(enqueued(self.world))
         if matching(jobs, job_type, payload_fields):
             raise AssertionError(f"enqueued: {described(job_type, payload_fields, jobs, self.world)}")

@@ -9,7 +9,7 @@ from shared.job import Job
 from shared.memory.jobs import MemoryJobs
 from shared.memory.queues import MemoryQueues
 from shared.memory.schedules import MemorySchedules
-from shared.outcomes import Failed, Outcome
+from shared.outcomes import Failed, Outcome, Partial
 from shared.payloads.base import Payload
 from shared.payloads.results import ErrorBody
 from shared.runtime.calling import called
@@ -63,7 +63,11 @@ def _outcome(row: Job, ended: "asyncio.Future[object]", payload: Payload) -> Out
     if ended.done():
         run = Run(job=row, ends_at=row.updated_at, began_at=row.updated_at, lease_until=row.updated_at)
         outcome = outcome_of(ended, run, payload.effective_policy())
-        if error is None or (isinstance(outcome, Failed) and outcome.code == error.code):
+        if (
+            error is None
+            or isinstance(outcome, Partial)
+            or (isinstance(outcome, Failed) and outcome.code == error.code)
+        ):
             return outcome
     if error is None:
         raise AssertionError(f"its handler did not end; the job is {row.status}")

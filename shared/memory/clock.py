@@ -42,8 +42,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._at_work = 0
         super().__init__(_JumpingSelector(self))
         self._clock_resolution = 1e-6  # asyncio's nanosecond vanishes beside a year of seconds: no timer would be due
-        self._threads = ThreadPoolExecutor()
-        self.set_default_executor(self._threads)
+        self._threads: ThreadPoolExecutor | None = None
 
     def time(self) -> float:
         return self._time_s
@@ -63,7 +62,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*_Args], _T], *args: *_Args
     ) -> asyncio.Future[_T]:
-        work = (executor or self._threads).submit(func, *args)
+        work = (executor or self._pool()).submit(func, *args)
         result = asyncio.wrap_future(work, loop=self)
         self._at_work += 1
         # Added after wrap_future's own callback: the result is delivered before the clock may move on. It counts the
@@ -75,6 +74,13 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._at_work += 1  # a thread of asyncio's own waits for ours
         await super().shutdown_default_executor()
         self._at_work -= 1
+
+    def _pool(self) -> ThreadPoolExecutor:
+        """Made when it is first needed: most stories need none, and to end one takes a thread."""
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor()
+            self.set_default_executor(self._threads)
+        return self._threads
 
     def _landed(self) -> None:
         self._at_work -= 1
