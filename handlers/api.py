@@ -16,6 +16,8 @@ from shared.runtime.container import LambdaContext, container
 RATE: Final = float(os.environ.get("LONGSHORE_REQUESTS_PER_SECOND", "50"))
 BURST: Final = int(os.environ.get("LONGSHORE_REQUESTS_BURST", "200"))
 
+LIVE_URL: Final = os.environ.get("LONGSHORE_WEBSOCKET_URL", "")
+
 
 def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, object]:
     """https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html"""
@@ -30,4 +32,4 @@ def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, o
 @cache
 def _api(ports: Ports) -> Api:
     """One a container: what it took from the tenants' buckets is kept."""
-    return Api(ROUTES, ports, Limiter(ports, Limit(RATE, BURST)))
+    return Api(ROUTES, ports, Limiter(ports, Limit(RATE, BURST)), live_url=LIVE_URL)

@@ -27,10 +27,21 @@ from infra.local.containers import Function, Output
 from infra.local.endpoint import ACCOUNT, Endpoint
 from infra.local.gateway import Gateway
 from infra.local.intrinsics import Place
+from infra.local.keeper import Keeper
 from infra.local.provision import provision
 from infra.local.queue_source import QueuePoller
 from infra.local.scheduler import ScheduleClock, at_a_rate
-from infra.local.specs import FunctionSpec, HttpSource, QueueSource, ScheduleSource, Source, StreamSource, functions
+from infra.local.sockets import Sockets
+from infra.local.specs import (
+    FunctionSpec,
+    HttpSource,
+    QueueSource,
+    ScheduleSource,
+    Source,
+    StreamSource,
+    functions,
+    socket_api,
+)
 from infra.local.stream_source import StreamPoller
 from infra.local.template import Template, read_template
 from shared.aws.clients import Clients
@@ -66,6 +77,7 @@ def client_environment(endpoint_url: str, region: str) -> dict[str, str]:
 class LocalCloud:
     """Started by `async with` or `start()`, ended by leaving it or `stop()`.
 
+    `data`: a directory that keeps everything from one start to the next; `is_resumed` tells whether it held anything.
     `parameters` are the template's. `env` is added to every function's environment, over the template's variables.
     `concurrency_max` bounds how many containers one queue may keep busy, whatever the template allows: a laptop is not
     a region. `output` takes each line that a function writes; by default lines go to the log. The HTTP API listens on
@@ -83,6 +95,7 @@ class LocalCloud:
         parameters: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
         endpoint: str | None = None,
+        data: Path | None = None,
         concurrency_max: int | None = None,
         output: Output | None = None,
         api_port: int = 0,
@@ -94,6 +107,9 @@ class LocalCloud:
         self._parameters = parameters or {}
         self._env = env or {}
         self._external = endpoint
+        self._data = data
+        self._keeper: Keeper | None = None
+        self.is_resumed = False
         self._concurrency_max = concurrency_max or max(4, 2 * (os.cpu_count() or 1))
         self._output = output or _log_output
         self._endpoint = Endpoint()
@@ -104,7 +120,7 @@ class LocalCloud:
         self._polling: list[asyncio.Task[None]] = []
         self.region = region
         self.endpoint_url = ""
-        self.api_url = ""
+        self.api_url = self.socket_url = ""
         self.template = Template({}, {})
         self.clients = Clients()
 
@@ -153,11 +169,18 @@ class LocalCloud:
         await self._gateway.close()
         await asyncio.gather(*(function.close() for function in self._functions.values()))
         await self.clients.close()
+        if self._keeper is not None:
+            self._endpoint.keeper = None
+            self._keeper.close(self.region)
         await self._endpoint.close()
         if errors := [error for error in ended if isinstance(error, Exception)]:
             raise errors[0]
 
     async def _reach_endpoint(self) -> None:
+        if self._data is not None:
+            if self._external is not None:
+                raise InvalidInput("data", "an endpoint elsewhere keeps its own state", field="--data")
+            self._keeper = Keeper(self._data)
         if self._external is None:
             self.endpoint_url = await self._endpoint.start(*self._address)
             self.clients = Clients(
@@ -176,8 +199,14 @@ class LocalCloud:
     async def _make_stack(self, text: str) -> None:
         place = Place(self._stack, self.region, await self._account(), self.endpoint_url)
         self.template = read_template(text, place, self._parameters)
-        specs = functions(self.template)
+        specs, sockets = functions(self.template), socket_api(self.template)
+        self.api_url = await self._gateway.start(self._address[0], self._api_port)
+        if sockets is not None:
+            self.socket_url = f"ws{self.api_url.removeprefix('http')}/{sockets.stage}"
         await provision(self.template, self.clients)
+        if self._keeper is not None:
+            self.is_resumed = self._keeper.restore(self._endpoint.repeat, self.region)
+            self._endpoint.keeper = self._keeper
         for spec in specs:
             environment = self._function_environment(spec, place)
             function = Function(
@@ -186,7 +215,9 @@ class LocalCloud:
             self._functions[spec.name] = function
             for source in spec.sources:
                 self._connect(source, function)
-        self.api_url = await self._gateway.start(self._address[0], self._api_port)
+        if sockets is not None:
+            routes = {route: self._functions[name] for route, name in sockets.routes.items()}
+            self._gateway.add_sockets(Sockets(sockets.stage, routes))
         groups = [group.name for group in self.template.of_type("AWS::Scheduler::ScheduleGroup")]
         self._poll(ScheduleClock(groups, self.clients).run())
 
@@ -201,7 +232,7 @@ class LocalCloud:
             case HttpSource():
                 self._gateway.add(source, function)
             case StreamSource():
-                self._poll(StreamPoller(source, function, self.clients).run())
+                self._poll(StreamPoller(source, function, self.clients, self._keeper).run())
             case ScheduleSource():
                 self._poll(at_a_rate(source.every_s, function))
             case QueueSource():
@@ -227,7 +258,11 @@ class LocalCloud:
             "TZ": "UTC",
             "_HANDLER": spec.handler,
         }
-        return inherited | self.environment | reserved | dict(spec.environment) | dict(self._env)
+        live = {
+            "LONGSHORE_WEBSOCKET_URL": self.socket_url,
+            "LONGSHORE_CONNECTIONS_URL": f"http{self.socket_url.removeprefix('ws')}",
+        }
+        return inherited | self.environment | reserved | dict(spec.environment) | live | dict(self._env)
 
 
 def _log_output(function: str, line: str) -> None:

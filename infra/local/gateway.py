@@ -22,6 +22,7 @@ from aiohttp import web
 
 from infra.local.containers import Function
 from infra.local.events import InvocationFailed
+from infra.local.sockets import Sockets
 from infra.local.specs import HttpSource
 from infra.local.tokens import checked
 from shared.errors import InvalidInput
@@ -35,17 +36,21 @@ log = structlog.get_logger("longshore.local")
 
 
 class Gateway:
-    """`add` its routes, then `await start(host, port)` → its URL."""
+    """`await start(host, port)` → its URL; `add` its routes, `add_sockets` its WebSocket API, before or after."""
 
     def __init__(self, key: str, *, concurrency_max: int) -> None:
         self.url = ""
         self._key = key
         self._routes: list[tuple[HttpSource, Function]] = []
         self._room = asyncio.Semaphore(concurrency_max)
+        self._sockets: Sockets | None = None
         self._runner: web.AppRunner | None = None
 
     def add(self, source: HttpSource, function: Function) -> None:
         self._routes.append((source, function))
+
+    def add_sockets(self, sockets: Sockets) -> None:
+        self._sockets = sockets
 
     async def start(self, host: str, port: int) -> str:
         """Raises InvalidInput if the port is taken."""
@@ -63,10 +68,14 @@ class Gateway:
         return self.url
 
     async def close(self) -> None:
+        if self._sockets is not None:
+            await self._sockets.close()
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _serve(self, request: web.Request) -> web.Response:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self._sockets is not None and self._sockets.is_for(request.path):
+            return await self._sockets.serve(request)
         found = self._found(request.method, request.path)
         if found is None:
             return _refused(404, "Not Found")

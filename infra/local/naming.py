@@ -43,6 +43,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "AWS::Serverless::Function": _FUNCTION,
     "AWS::Serverless::HttpApi": Kind("Name", {"Ref": "{name}"}),
+    "AWS::Serverless::WebSocketApi": Kind("Name", {"Ref": "{name}"}),
     "AWS::SNS::Topic": Kind("TopicName", {"Ref": "arn:aws:sns:{region}:{account}:{name}", "TopicName": "{name}"}),
     "AWS::SQS::Queue": Kind(
         "QueueName",

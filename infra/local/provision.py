@@ -28,6 +28,7 @@ NOT_LOCAL: Final[Mapping[str, str]] = {
     "AWS::SNS::Topic": "nobody is on call for a laptop",
     "AWS::SQS::QueuePolicy": "rights are not checked here",
     "AWS::Serverless::HttpApi": "is served by the local cloud's gateway, not at the endpoint",
+    "AWS::Serverless::WebSocketApi": "is served by the local cloud's gateway, not at the endpoint",
     "AWS::Serverless::Function": "runs in containers of the local cloud, not at the endpoint",
 }
 

@@ -76,6 +76,17 @@ class HttpSource:
     authorizer: Authorizer | None
 
 
+@dataclass(frozen=True, slots=True)
+class SocketSpec:
+    """A WebSocket API: its stage, and which function (by name) each route is for.
+
+    https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/sam-resource-websocketapi.html
+    """
+
+    stage: str
+    routes: Mapping[str, str]
+
+
 Source = QueueSource | StreamSource | ScheduleSource | HttpSource
 
 
@@ -93,6 +104,17 @@ def functions(template: Template) -> list[FunctionSpec]:
     """Every AWS::Serverless::Function of the template. Raises InvalidInput for a source that has no local twin."""
     authorizer = _authorizer(template)
     return [_function(resource, authorizer) for resource in template.of_type("AWS::Serverless::Function")]
+
+
+def socket_api(template: Template) -> SocketSpec | None:
+    """The template's WebSocket API. There is one at most."""
+    for api in template.of_type("AWS::Serverless::WebSocketApi"):
+        settings = _Settings(api.properties, f"Resources.{api.logical_id}.Properties")
+        settings.allow("Name", "StageName", "RouteSelectionExpression", "Routes", "DefaultRouteSettings")
+        routes = settings.of("Routes")
+        names = {route: routes.of(route).text("FunctionArn").rsplit(":", 1)[-1] for route in routes.values}
+        return SocketSpec(settings.text("StageName"), names)
+    return None
 
 
 def _function(resource: Resource, authorizer: Authorizer | None) -> FunctionSpec:

@@ -48,6 +48,7 @@ class Call:
     path: Mapping[str, str]
     service: Service
     ports: Ports
+    live_url: str
 
     def query(self, model: type[M]) -> M:
         return _read(model, dict(self.request.query), strict=False)
@@ -91,11 +92,14 @@ Limit = Callable[[Caller], Awaitable[None]]
 
 
 class Api:
-    def __init__(self, routes: Sequence[Route], ports: Ports, limit: Limit) -> None:
+    """`live_url` is the WebSocket API's address."""
+
+    def __init__(self, routes: Sequence[Route], ports: Ports, limit: Limit, *, live_url: str = "") -> None:
         self._routes = routes
         self._ports = ports
         self._service = Service(ports)
         self._limit = limit
+        self._live_url = live_url
 
     async def answer(self, request: Request) -> Answer:
         """Raises nothing."""
@@ -117,7 +121,7 @@ class Api:
             await self._limit(caller)
         if len(request.body) > BODY_BYTES_MAX:
             raise Refusal(413, "too_large", f"at most {BODY_BYTES_MAX:,} bytes: ask POST /uploads for a place")
-        return await route.act(Call(request, caller, path, self._service, self._ports))
+        return await route.act(Call(request, caller, path, self._service, self._ports, self._live_url))
 
     def _found(self, request: Request) -> tuple[Route, Mapping[str, str]]:
         matches = [(route, match) for route in self._routes if (match := _pattern(route.path).fullmatch(request.path))]

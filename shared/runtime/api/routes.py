@@ -109,6 +109,14 @@ ROUTES: Final = (
         may=(404, 409),
     ),
     Route(
+        method="POST",
+        path="/tickets",
+        summary="A one-time ticket to the WebSocket API, which tells of changes as they happen",
+        role=Role.VIEWER,
+        act=system.new_ticket,
+        answers={201: system.Ticket},
+    ),
+    Route(
         method="GET",
         path="/types",
         summary="The job types and the JSON Schema of their payloads",

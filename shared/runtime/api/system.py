@@ -6,6 +6,7 @@ from typing import Any  # Any: a JSON Schema is whatever JSON Schema says it is
 from pydantic import BaseModel
 
 from shared.payloads import TYPES
+from shared.runtime import watchers
 from shared.runtime.api.app import Call
 from shared.runtime.api.messages import Answer, answer_json
 
@@ -26,6 +27,20 @@ class Types(BaseModel):
 
 class Health(BaseModel):
     status: str
+
+
+class Ticket(BaseModel):
+    """Open `url` within a minute, once: it needs no other token. Then send {"action": "subscribe", "topic": …}."""
+
+    ticket: str
+    url: str
+    expires_in_s: int
+
+
+async def new_ticket(call: Call) -> Answer:
+    ticket = await watchers.new_ticket(call.ports, call.caller.tenant_id, call.caller.user_id)
+    seconds = watchers.TICKET_MS // 1000
+    return answer_json(201, Ticket(ticket=ticket, url=f"{call.live_url}?ticket={ticket}", expires_in_s=seconds))
 
 
 async def types(_call: Call) -> Answer:
