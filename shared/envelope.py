@@ -84,10 +84,11 @@ def wakeup_body(wakeup: Wakeup) -> str:
 
 def read_message(body: str, *, job_type: str, message_id: str) -> Wakeup | Envelope[Payload] | Unreadable:
     """The body of a message in the queue of `job_type`."""
-    if len(body.encode("utf-8", "surrogatepass")) > BODY_BYTES_MAX:
+    data = body.encode("utf-8", "surrogatepass")
+    if len(data) > BODY_BYTES_MAX:
         return Unreadable(f"body of {len(body)} characters; at most {BODY_BYTES_MAX} bytes")
     try:
-        document = from_json(body, allow_inf_nan=False)
+        document = from_json(data, allow_inf_nan=False)
         if not isinstance(document, dict):
             return Unreadable("not a JSON object")
         return _read_wakeup(document) if MARK in document else _read_bare(document, body, job_type, message_id)
