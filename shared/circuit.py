@@ -14,7 +14,6 @@ mine       this one                 closed             opens again, for longer  
 """
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -56,7 +55,8 @@ class Circuit:
     since_at: int = 0
     """The first of these failures."""
     open_until: int = 0
-    failed_probes: int = 0
+    trips: int = 0
+    """How often it opened since it was last closed."""
     probe_until: int = 0
 
 
@@ -111,9 +111,18 @@ def elected(circuit: Circuit, now: int, token: str, call_s: float) -> Circuit:
 
 
 def after(circuit: Circuit | None, breaker: Breaker, report: Report, probe: str = "") -> Circuit | None:
-    """The next document (None: none is needed). The same object: nothing is to be written."""
-    change = CHANGES.get((standing(circuit, report.now, probe), report.end))
-    return circuit if change is None else change(circuit, breaker, report)
+    """The next document (None: none is needed). The same object: nothing is to be written, or it was."""
+    if circuit is not None and circuit.token == report.token:
+        return circuit
+    match standing(circuit, report.now, probe), report.end:
+        case (Standing.CLOSED | Standing.MINE, End.ANSWERED):
+            return None
+        case (Standing.CLOSED, End.FAILED):
+            return _counted(circuit, breaker, report)
+        case (Standing.MINE, End.FAILED | End.CUT_SHORT) if circuit is not None:
+            reset_s = min(breaker.reset_timeout_s * 2.0 ** min(circuit.trips, 63), breaker.reset_timeout_max_s)
+            return Circuit(report.token, circuit.failures, circuit.since_at, _until(report, reset_s), circuit.trips + 1)
+    return circuit
 
 
 def wait_s(circuit: Circuit | None, breaker: Breaker, now: int, dice: float) -> float:
@@ -130,40 +139,14 @@ def circuit_json(circuit: Circuit | None) -> str | None:
     return None if circuit is None else compact_json(asdict(circuit))
 
 
-# --- the table's cells ------------------------------------------------------------------------------------------------
-
-
-def _closed(_circuit: Circuit | None, _breaker: Breaker, _report: Report) -> None:
-    """No failures, no document."""
-
-
 def _counted(circuit: Circuit | None, breaker: Breaker, report: Report) -> Circuit:
     known = circuit if circuit and report.now - circuit.since_at < breaker.window_s * 1000 else None
     since_at, failures = (known.since_at, known.failures + 1) if known else (report.now, 1)
-    reset_s = breaker.reset_timeout_s if failures >= breaker.failure_threshold else 0.0
-    return Circuit(report.token, failures, since_at, open_until=_until(report, reset_s))
-
-
-def _opened_again(circuit: Circuit | None, breaker: Breaker, report: Report) -> Circuit:
-    known = circuit or Circuit(report.token)
-    failed_probes = known.failed_probes + 1
-    reset_s = min(breaker.reset_timeout_s * 2.0 ** min(failed_probes, 63), breaker.reset_timeout_max_s)
-    opened = replace(known, token=report.token, open_until=_until(report, reset_s), probe_until=0)
-    return replace(opened, failed_probes=failed_probes)
+    until = _until(report, breaker.reset_timeout_s if failures >= breaker.failure_threshold else 0.0)
+    return Circuit(report.token, failures, since_at, until, trips=1 if until else 0)
 
 
 def _until(report: Report, reset_s: float) -> int:
     """0: it stays closed."""
     open_s = max(reset_s, min(report.retry_after_s, RETRY_AFTER_S_MAX))
     return report.now + round(open_s * 1000) if open_s > 0 else 0
-
-
-Change = Callable[[Circuit | None, Breaker, Report], Circuit | None]
-
-CHANGES: Final[dict[tuple[Standing, End], Change]] = {
-    (Standing.CLOSED, End.ANSWERED): _closed,
-    (Standing.CLOSED, End.FAILED): _counted,
-    (Standing.MINE, End.ANSWERED): _closed,
-    (Standing.MINE, End.FAILED): _opened_again,
-    (Standing.MINE, End.CUT_SHORT): _opened_again,
-}

@@ -16,13 +16,7 @@ DELAY_S_MAX: Final = 366 * 24 * 3600
 ALWAYS_PERMANENT: Final[tuple[type[BaseException], ...]] = (AssertionError, TypeError)
 """The author's own mistakes: the same code will make them again."""
 
-LOCAL: Final[tuple[type[BaseException], ...]] = (
-    FileExistsError,
-    FileNotFoundError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-)
+LOCAL: Final = (FileExistsError, FileNotFoundError, IsADirectoryError, NotADirectoryError, PermissionError)
 """OSErrors of this machine's files. The others (refused, reset, timed out, no such host, bad TLS) come from the net."""
 
 

@@ -25,6 +25,10 @@ T = TypeVar("T")
 
 PROGRESS_TEXT_BYTES_MAX: Final = 120
 PROGRESS_METADATA_BYTES_MAX: Final = 1_024
+
+CALL_ENDS_BEFORE_MS: Final = 1_000
+"""A call is cut short this long before its run is: what it meant can still be told."""
+
 JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 
 
@@ -43,7 +47,7 @@ class Context:
         self.checkpoint = job.checkpoint
         self.log = log
         self.artifacts = Artifacts(job, ports)
-        again = Retrying(ports, job.tenant_id, circuits=circuits, log=log, ends_at=run.ends_at)
+        again = Retrying(ports, job.tenant_id, circuits or Circuits(ports), log, run.ends_at - CALL_ENDS_BEFORE_MS)
         self.retry, self.retrying = again.retry, again.retrying
         self._run = run
         self._ports = ports

@@ -13,8 +13,9 @@ import asyncio
 import inspect
 import math
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial, wraps
-from typing import Final, ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
+from typing import ParamSpec, Protocol, TypedDict, TypeVar, Unpack, cast, overload
 
 from structlog.stdlib import BoundLogger
 
@@ -22,14 +23,10 @@ from shared.ports import Ports
 from shared.retry import Policy
 from shared.runtime.breaker import Circuits, of_host
 from shared.runtime.calling import in_thread
-from shared.runtime.logs import get_logger
 from shared.runtime.patience import persistently
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-ENDING_S: Final = 1.0
-"""A call is cut short this long before its run is: what it meant can still be told."""
 
 
 class Options(TypedDict, total=False):
@@ -54,23 +51,15 @@ class Decorator(Protocol):
     def __call__(self, fn: Callable[P, T]) -> Callable[P, Coroutine[object, object, T]]: ...
 
 
+@dataclass(frozen=True)
 class Retrying:
-    """`retry` calls, `retrying` decorates; plain functions run in a thread. `ends_at` in milliseconds."""
+    """`retry` calls, `retrying` decorates; plain functions run in a thread. Nothing begins after `until` (ms)."""
 
-    def __init__(
-        self,
-        ports: Ports,
-        tenant_id: str,
-        *,
-        circuits: Circuits | None = None,
-        log: BoundLogger | None = None,
-        ends_at: float = math.inf,
-    ) -> None:
-        self._ports = ports
-        self._tenant_id = tenant_id
-        self._circuits = circuits or Circuits(ports)
-        self._log = log or get_logger(tenant_id=tenant_id)
-        self._until = ends_at - ENDING_S * 1000
+    ports: Ports
+    tenant_id: str
+    circuits: Circuits
+    log: BoundLogger
+    until: float = math.inf
 
     @overload
     async def retry(self, fn: Callable[..., Awaitable[T]], *args: object, **options: Unpack[Options]) -> T: ...
@@ -79,11 +68,12 @@ class Retrying:
     async def retry(self, fn: Callable[..., object], *args: object, **options: Unpack[Options]) -> object:
         """The value of `fn(*args)`, `async def` or plain, or what `recover` makes of its last error."""
         operation = options.get("operation") or getattr(fn, "__qualname__", type(fn).__name__)
-        log = self._log.bind(operation=operation, note=options.get("note", ""))
+        note = options.get("note", "")
+        log = self.log.bind(operation=operation, note=note)
         try:
             return await self._tried(partial(fn, *args), options, log)
         except Exception as error:
-            error.add_note(f"in {operation}: {options.get('note', '')}")
+            error.add_note(f"in {operation}: {note}".removesuffix(": "))
             log.error("action_failed", error=type(error).__name__, reason=str(error))
             if "recover" not in options:
                 raise
@@ -107,18 +97,16 @@ class Retrying:
         return cast("Decorator", decorate)
 
     async def _tried(self, fn: Callable[[], object], options: Options, log: BoundLogger) -> object:
-        policy, circuit = options.get("policy", Policy()), options.get("circuit")
+        policy = options.get("policy", Policy())
 
-        async def once() -> object:
-            left_s = (self._until - self._ports.now()) / 1000
-            async with asyncio.timeout(min(policy.timeout_s, left_s)):
+        async def call() -> object:
+            async with asyncio.timeout(min(policy.timeout_s, (self.until - self.ports.now()) / 1000)):
                 return await _value(fn)
 
-        async def through() -> object:
-            return await self._circuits.guarded(of_host(self._tenant_id, circuit or ""), once, policy)
-
-        call = once if circuit is None else through
-        return await persistently(call, self._ports, policy, until=self._until, log=log)
+        guarded = call
+        if "circuit" in options:
+            guarded = partial(self.circuits.guarded, of_host(self.tenant_id, options["circuit"]), call, policy)
+        return await persistently(guarded, self.ports, policy, until=self.until, log=log)
 
 
 async def _value(fn: Callable[[], object]) -> object:

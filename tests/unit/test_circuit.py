@@ -27,10 +27,10 @@ BREAKER = Breaker(failure_threshold=3, window_s=60, reset_timeout_s=30, reset_ti
 
 STANDS = {
     Standing.CLOSED: Circuit("t", failures=1, since_at=NOW - 1_000),
-    Standing.OPEN: Circuit("t", failures=3, open_until=NOW + 1),
-    Standing.FREE: Circuit("t", failures=3, open_until=NOW),
-    Standing.PROBING: Circuit("t", failures=3, open_until=NOW, probe_until=NOW + 1),
-    Standing.MINE: Circuit("mine", failures=3, open_until=NOW, probe_until=NOW + 1),
+    Standing.OPEN: Circuit("t", failures=3, trips=1, open_until=NOW + 1),
+    Standing.FREE: Circuit("t", failures=3, trips=1, open_until=NOW),
+    Standing.PROBING: Circuit("t", failures=3, trips=1, open_until=NOW, probe_until=NOW + 1),
+    Standing.MINE: Circuit("mine", failures=3, trips=1, open_until=NOW, probe_until=NOW + 1),
 }
 
 
@@ -74,16 +74,17 @@ def test_as_many_failures_in_a_row_as_the_threshold_open_it_for_the_reset_time()
         now = NOW + 1_000 * second
         circuit = after(circuit, BREAKER, report(End.FAILED, now=now, token=f"t{second}"))
         assert standing(circuit, now) is stands
-    assert circuit == Circuit("t2", failures=3, since_at=NOW, open_until=NOW + 2_000 + 30_000)
+    assert circuit == Circuit("t2", failures=3, trips=1, since_at=NOW, open_until=NOW + 2_000 + 30_000)
 
 
 def test_an_answer_between_two_failures_forgets_the_first() -> None:
-    circuit = after(after(None, BREAKER, report(End.FAILED)), BREAKER, report(End.ANSWERED))
-    assert circuit is None
+    first = after(None, BREAKER, report(End.FAILED, token="first"))
+    assert first is not None
+    assert after(first, BREAKER, report(End.ANSWERED)) is None
 
 
 def test_failures_further_apart_than_the_window_are_not_in_a_row() -> None:
-    first = after(None, BREAKER, report(End.FAILED))
+    first = after(None, BREAKER, report(End.FAILED, token="first"))
     late = after(first, BREAKER, report(End.FAILED, now=NOW + 60_000))
     assert late is not None
     assert (late.failures, late.since_at) == (1, NOW + 60_000)
@@ -127,6 +128,12 @@ def test_a_probe_is_alone_until_its_call_must_have_ended() -> None:
     assert standing(probing, NOW + 14_999) is Standing.PROBING
     assert standing(probing, NOW + 15_000) is Standing.FREE
     assert standing(probing, NOW + 15_000, "probe") is Standing.MINE, "late, but nobody took its place"
+
+
+def test_a_report_that_was_written_already_is_not_counted_twice() -> None:
+    """The answer to the first writing was lost."""
+    once = after(None, BREAKER, report(End.FAILED))
+    assert after(once, BREAKER, report(End.FAILED)) is once
 
 
 def test_a_probe_that_was_replaced_changes_nothing() -> None:
