@@ -61,10 +61,12 @@ def main(descriptor: int, handler_path: str) -> None:
 
 
 def _read(channel: socket.socket, requests: "queue.SimpleQueue[dict[str, Any]]") -> None:
-    with channel.makefile("rb") as lines:
-        for line in lines:
-            requests.put(json.loads(line))
-    os.killpg(0, signal.SIGKILL)
+    try:
+        with channel.makefile("rb") as lines:
+            for line in lines:
+                requests.put(json.loads(line))
+    finally:  # also of a parent that died in the middle of a line
+        os.killpg(0, signal.SIGKILL)
 
 
 def _send(channel: socket.socket, message: dict[str, Any]) -> None:

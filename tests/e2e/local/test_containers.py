@@ -2,6 +2,10 @@
 
 import asyncio
 import os
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -136,3 +140,18 @@ def test_a_failure_says_what_went_wrong(tmp_path: Path, handler: str, message: s
                 await made.invoke({})
 
     asyncio.run(scenario())
+
+
+def test_a_parent_that_dies_in_the_middle_of_an_event_leaves_no_container_behind() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        command = [sys.executable, "-m", "infra.local.container", str(theirs.fileno()), "os.path.join"]
+        with subprocess.Popen(command, pass_fds=[theirs.fileno()], start_new_session=True) as container:
+            theirs.close()
+            assert b"ready" in ours.recv(100)
+            ours.sendall(b'{"event": ')
+            ours.close()
+            try:
+                assert container.wait(20) == -signal.SIGKILL
+            finally:
+                container.kill()
