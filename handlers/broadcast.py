@@ -1,4 +1,4 @@
-"""The second consumer of the jobs table's stream: what is good to know, and stops nothing. It keeps the tally."""
+"""The second consumer of the jobs table's stream: tells those who watch, and keeps the tally. It stops no job."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -7,6 +7,7 @@ from shared.aws.streams import read_record
 from shared.ports import Ports
 from shared.runtime.container import LambdaContext, container
 from shared.runtime.tally import tally
+from shared.runtime.watchers import broadcast
 
 
 def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, object]:
@@ -19,8 +20,12 @@ def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, o
     records = [read_record(record) for record in cast("list[Mapping[str, object]]", event["Records"])]
     state = cast("Mapping[str, str]", event.get("state") or {})
 
-    async def invocation(ports: Ports) -> str | None:
-        return await tally(ports, str(event["shardId"]), records, state.get("tally"))
+    created = [record for record in records if record.old is None and record.new is not None]
 
-    known = container().run(invocation) if records else state.get("tally")
+    async def invocation(ports: Ports) -> str | None:
+        await broadcast(ports, records)
+        return await tally(ports, str(event["shardId"]), created, known) if created else known
+
+    known = state.get("tally")
+    known = container().run(invocation) if records else known
     return {"state": {} if known is None else {"tally": known}, "batchItemFailures": []}

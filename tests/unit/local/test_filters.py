@@ -12,13 +12,11 @@ from infra.local.intrinsics import Place
 from infra.local.specs import StreamSource, functions
 from infra.local.template import read_template
 from shared.aws.expressions import item_of
-from shared.aws.streams import read_record
 from shared.consequences import consequence
 from shared.errors import InvalidInput
 from shared.job import Job, history_entry
 from shared.status import Event, Status
-from shared.tally import counted
-from tests.unit.test_audit import NOW, job
+from tests.unit.test_audit import job
 
 RECORD = {
     "eventID": "1",
@@ -122,11 +120,3 @@ def test_every_record_that_something_follows_from_reaches_the_reactor() -> None:
     assert all(passes(raw(old, new), patterns) for old, new in needed)
     assert not passes(raw(job(Status.QUEUED), job(Status.RUNNING)), patterns), "a claim wakes nobody"
     assert not passes(raw(job(Status.RUNNING), job(Status.SUCCESS)), patterns), "nor does a settlement"
-
-
-def test_the_records_that_reach_the_tally_are_those_it_counts() -> None:
-    patterns = source_of("broadcast").filters
-    for old, new in CHANGES:
-        tally = counted(None, [read_record(raw(old, new))], NOW)
-        assert tally is not None
-        assert passes(raw(old, new), patterns) is bool(tally.hours)
