@@ -3,13 +3,15 @@
 Commands are called in this process, since starting Python for each would be most of the tests' time.
 """
 
+import inspect
 import io
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,3 +78,12 @@ def up(directory: Path, *arguments: str) -> Iterator[Longshore]:
             assert process.stdout.read() == ""
         finally:
             process.kill()
+
+
+def eventually(look: Callable[[], Any], deadline_s: float = 60) -> Any:
+    """The first truthy value of `look`: what other processes bring about takes its time. Fails after the deadline."""
+    ends_s = time.monotonic() + deadline_s
+    while not (value := look()):
+        assert time.monotonic() < ends_s, f"not within {deadline_s} s: {inspect.getsource(look).strip()}"
+        time.sleep(0.05)
+    return value

@@ -1,0 +1,137 @@
+"""What an operator does, against a running local cloud: cancel, redrive, retry what was in quarantine."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from shared.ids import derived_job_id
+from shared.runtime.quarantine import quarantine
+from shared.runtime.settings import Settings
+from shared.runtime.wiring import ports_of
+from tests.e2e.cli import Answer, Longshore, eventually, up
+
+
+@pytest.fixture(scope="module")
+def longshore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Longshore]:
+    with up(tmp_path_factory.mktemp("operating")) as running:
+        yield running
+
+
+def failed(longshore: Longshore, count: int, tenant: str) -> list[str]:
+    """Jobs that have failed alike; → their ids."""
+    submitted = [longshore("submit", "generic", "operation=fail", "--tenant", tenant) for _ in range(count)]
+    ids = [answer.out.strip() for answer in submitted]
+    assert longshore("watch", *ids, "--tenant", tenant).code == 1
+    return ids
+
+
+def status(longshore: Longshore, job_id: str, tenant: str = "default") -> str:
+    found: str = longshore("status", job_id, "--tenant", tenant, "--json").document["status"]
+    return found
+
+
+def test_what_is_queued_is_cancelled_at_once_and_the_others_are_answered_for_one_by_one(longshore: Longshore) -> None:
+    waiting = longshore("submit", "generic", "operation=echo", "--delay", "10m").out.strip()
+    done = longshore("submit", "generic", "operation=echo", "--watch").out.strip()
+    cancelled = longshore("cancel", done, waiting, "job_none")
+    assert cancelled.out == f"{waiting}  CANCELLED\n"
+    assert cancelled.code == 2
+    assert f"{done}: the job has ended: SUCCESS" in cancelled.err
+    assert "job_none: no job job_none" in cancelled.err
+    again = longshore("cancel", waiting, "--json")
+    assert (again.code, [job["status"] for job in again.document["jobs"]]) == (0, ["CANCELLED"])
+    assert longshore("cancel", "job_none").code == 3
+    assert longshore("cancel").code == 2
+
+
+def test_what_runs_is_asked_to_stop_and_waited_for(longshore: Longshore) -> None:
+    job_id = longshore("submit", "generic", "operation=count", "parameters.to:=50").out.strip()
+    eventually(lambda: status(longshore, job_id) == "RUNNING")
+    cancelled = longshore("cancel", "--wait", job_id)
+    assert (cancelled.code, cancelled.out) == (0, f"{job_id}  asked to stop\n")
+    history = longshore("status", job_id, "--json").document["history"]
+    assert [move["event"] for move in history] == ["submit", "claim", "request_cancel", "cancelled"]
+    assert history[2]["who"].startswith("cli-")
+
+
+def test_jobs_are_run_again_by_their_failure(longshore: Longshore) -> None:
+    tenant = ("--tenant", "again")
+    ids = failed(longshore, 3, "again")
+    listed = longshore("list", *tenant, "--json").document["jobs"]
+    (fingerprint,) = {job["fingerprint"] for job in listed}
+    assert fingerprint in longshore("list", *tenant).out
+    assert fingerprint in longshore("status", ids[0], *tenant).out
+
+    counted = longshore("redrive", "--error", fingerprint, "--dry-run", *tenant)
+    assert (counted.code, counted.out) == (0, "")
+    assert f"3  generic  FAILED  {fingerprint}" in counted.err
+    asked = longshore("redrive", "--error", fingerprint, *tenant)
+    assert (asked.code, asked.out) == (2, "")
+    assert "Run 3 jobs again? Nobody can be asked here: say so with --yes" in asked.err
+    assert {status(longshore, job_id, "again") for job_id in ids} == {"FAILED"}
+
+    again = longshore("redrive", "--error", fingerprint, "--rate", "2/s", "--yes", *tenant)
+    assert again.code == 0
+    assert {*again.out.split()} == {*ids}
+    assert longshore("watch", *ids, *tenant).code == 1
+    events = longshore("status", ids[0], *tenant, "--json").document["history"]
+    assert [move["event"] for move in events] == ["submit", "claim", "fail", "redrive", "claim", "fail"]
+    both = longshore("redrive", "--type", "generic", "--since", "1h", "--yes", "--json", *tenant).document
+    assert {*both["selected"]} == {*both["redriven"]} == {*ids}
+
+
+def test_what_is_not_over_is_refused_and_the_rest_runs_again(longshore: Longshore) -> None:
+    (over,) = failed(longshore, 1, "default")
+    waiting = longshore("submit", "generic", "operation=echo", "--delay", "10m").out.strip()
+    answer = longshore("redrive", waiting, over, "--yes")
+    assert (answer.code, answer.out) == (2, f"{over}\n")
+    assert f"{waiting}: the job is QUEUED" in answer.err
+    assert longshore("redrive", over, "job_none", "--yes").code == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "either job ids, or"),
+        (("--type", ""), "either job ids, or"),
+        (("some-id", "--type", "generic"), "either job ids, or"),
+        (("--status", "queued"), "not one of"),
+        (("--type", "generic", "--rate", "0"), "a rate like 10/s"),
+        (("--type", "generic", "--rate", "fast"), "a rate like 10/s"),
+        (("--since", "yesterday"), "a duration like 90s"),
+    ],
+)
+def test_a_selection_that_makes_no_sense_is_exit_code_2(
+    longshore: Longshore, arguments: tuple[str, ...], said: str
+) -> None:
+    refused: Answer = longshore("redrive", *arguments)
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+
+
+def test_nothing_selected_is_nothing_done(longshore: Longshore) -> None:
+    nothing = longshore("redrive", "--type", "generic", "--tenant", "nobody")
+    assert (nothing.code, nothing.out) == (0, "")
+    assert "no such jobs" in nothing.err
+
+
+def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore) -> None:
+    async def kept() -> None:
+        settings = Settings(endpoint_url=longshore.endpoint, region="us-east-1", credentials=("local", "local"))
+        async with ports_of(settings) as ports:
+            for item_id, body in (("m-1", '{"operation": "echo"}'), ("m-2", "é" * 70_000)):
+                await quarantine(ports, stack="t", source="generic", item_id=item_id, body=body, reason="bad\x1b[31m")
+
+    asyncio.run(kept())
+    listed = longshore("quarantine", "list").out
+    assert r"bad\x1b[31m" in listed
+    assert "in S3, quarantine/generic/m-2" in listed
+    assert longshore("quarantine", "show", "generic#m-2", "--json").document["body"] == "é" * 70_000
+    retried = longshore("quarantine", "retry", "generic#m-1", "generic#m-2")
+    assert retried.out == "generic#m-1  sent to the queue of generic\n"
+    assert retried.code == 2
+    job_id = derived_job_id("generic", "m-1")
+    eventually(lambda: longshore("status", job_id).code == 0)
+    assert longshore("watch", job_id).code == 0
+    assert [item["id"] for item in longshore("quarantine", "list", "--json").document["items"]] == ["generic#m-2"]
