@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS := true
 # What functions run on is said once, in the template.
 RUNTIME := $(shell sed -n 's/^ *Runtime: python//p' template.yaml | head -n 1)
 
-.PHONY: demo test check bench install lock format clean bundles sam deploy
+.PHONY: demo test check sim bench install lock format clean bundles sam deploy
 
 demo: install            ## run the main job end to end on the embedded local cloud
 	$(RUN)longshore demo
@@ -24,6 +24,9 @@ check: install           ## format, lint, types, layers, shape
 	$(RUN)mypy
 	$(RUN)lint-imports --no-cache
 	$(RUN)pytest tests/test_shape.py tests/unit/test_template_rules.py
+
+sim: install             ## live through 2,000 worlds of bad weather; make sim SEED=7 tells the story of one
+	$(RUN)python -m tests.simulation $(SEED)
 
 bench: install           ## what a job costs: requests, write units, CPU, memory, imports
 	$(RUN)python -m tests.bench

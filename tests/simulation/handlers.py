@@ -36,12 +36,11 @@ Handler = Callable[[Here], Awaitable[Returned]]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """`ends`: how such a job ends, unless its workers die too often or somebody asks it to end. `weight`: how many."""
+    """`ends`: how such a job ends, unless its workers die too often or somebody asks it to end."""
 
     handler: Handler
     ends: Status = Status.SUCCESS
     timeout_s: int = 60
-    weight: int = 1
 
 
 def recorded(ledger: Ledger) -> Callable[[GenericPayload, Context], Awaitable[Returned]]:
@@ -55,6 +54,10 @@ def recorded(ledger: Ledger) -> Callable[[GenericPayload, Context], Awaitable[Re
         ledger.check(not run.begun, "I2", "a claim is run once", context.job_id)
         run.begun = True
         try:
+            if process.weather.chance(10 * process.weather.freezing):
+                process.freeze()
+            await asyncio.sleep(float(str(payload.parameters.get("work_s", 0))))
+            process.must_live()
             answer = await KINDS[payload.operation].handler(Here(context, process, run))
         except BaseException as error:
             run.failed = context.cancelled or not isinstance(error, WorldFault)  # which is nobody's failure
@@ -78,9 +81,9 @@ async def publishing(here: Here) -> Returned:
 
 
 async def slow(here: Here) -> Returned:
-    for step in range(40):
+    for step in range(25):
         here.process.must_live()
-        here.context.progress(step, 40)
+        here.context.progress(step, 25)
         await asyncio.sleep(1)
     return here.result()
 
@@ -159,8 +162,8 @@ async def poisonous_once(here: Here) -> Returned:
 KINDS: Final = {
     "quick": Kind(quick),
     "publishing": Kind(publishing),
-    "slow": Kind(slow, weight=4),
-    "failing_once": Kind(failing_once, weight=2),
+    "slow": Kind(slow),
+    "failing_once": Kind(failing_once),
     "crashing_twice": Kind(crashing_twice),
     "hopeless": Kind(hopeless, Status.FAILED),
     "permanent": Kind(permanent, Status.FAILED),
@@ -170,6 +173,6 @@ KINDS: Final = {
     "in_stages": Kind(in_stages),
     "too_long_once": Kind(too_long_once, timeout_s=10),
     "deaf_once": Kind(deaf_once, timeout_s=10),
-    "poisonous": Kind(poisonous, Status.FAILED, weight=2),
-    "poisonous_once": Kind(poisonous_once, weight=2),
+    "poisonous": Kind(poisonous, Status.FAILED),
+    "poisonous_once": Kind(poisonous_once),
 }

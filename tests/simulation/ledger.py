@@ -68,6 +68,8 @@ class Ledger:
     """By receipt."""
     purged: set[tuple[str, int]] = field(default_factory=set)
     """Key and seq of every wake-up that was lost with its queue."""
+    events: set[Event] = field(default_factory=set)
+    """Which moves were made."""
     written: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by every write: the stream goes on."""
     judged: int = 0
@@ -116,6 +118,7 @@ class Ledger:
         if old is not None:
             self._is_allowed(old, new, event, by_holder=by_holder)
         self._is_paid(old, new, event)
+        self.events.add(event)
         self.written.set()
         if event in CLAIMS:
             self.began(new, process)

@@ -45,7 +45,8 @@ def without_guards() -> dict[str, Mutation]:
     for rule in MOVES:
         for guard in rule.guards:
             others = tuple(name for name in rule.guards if name != guard)
-            name = f"{rule.event} from {rule.source} ({', '.join(rule.guards)}) without '{guard}'"
+            alone = " alone" if "ran alone" in rule.guards else ""
+            name = f"{rule.event} from {rule.source}{alone} without '{guard}'"
             mutations[name] = instead(rule, replace(rule, guards=others))
     return mutations
 

@@ -53,6 +53,8 @@ class Order:
     at_s: float
     delay_s: float
     big: bool
+    work_s: float
+    """How long each of its runs takes at least."""
     ends_at_s: float | None
     """When somebody asks it to end."""
     comes_back: bool
@@ -64,19 +66,26 @@ class Order:
 
     def payload(self, *, job_id: str | None = None, text: str = "") -> GenericPayload:
         """A big one has no room in the row."""
-        parameters = {"text": "y" * 1_000 if self.big else text}
-        options = GenericOptions(timeout=KINDS[self.kind].timeout_s)
-        return GenericPayload(operation=self.kind, job_id=job_id, parameters={**parameters}, options=options)
+        kind, text = KINDS[self.kind], "y" * 1_000 if self.big else text
+        return GenericPayload(
+            operation=self.kind,
+            job_id=job_id,
+            parameters={"text": text, "work_s": min(self.work_s, kind.timeout_s / 3)},
+            options=GenericOptions(timeout=kind.timeout_s),
+        )
 
 
 def orders(random: Random) -> list[Order]:
+    """Of few kinds: they meet each other's trouble more often."""
+    kinds = random.sample(sorted(KINDS), random.randint(1, 5))
     return [
         Order(
             number,
-            kind=_one_of(random, {name: kind.weight for name, kind in KINDS.items()}),
+            kind=random.choice(kinds),
             door=_one_of(random, DOORS),
             at_s=random.random() * random.choice((1, 60)),
             delay_s=random.choice((0, 0, 0, 0, 30, 1_200)),
+            work_s=random.choice((0, 0, 1, 30)) * random.random(),
             big=random.random() < 0.3,
             ends_at_s=random.random() * random.choice((5, 120)) if random.random() < 0.25 else None,
             comes_back=random.random() < 0.2,

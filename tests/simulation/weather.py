@@ -8,7 +8,7 @@ A dead process does nothing more. Its tasks are cancelled, and cancelled again a
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -75,7 +75,9 @@ class Story:
 
 @dataclass(slots=True)
 class Weather:
-    """How likely each kind of trouble is per call, in this world. `calm_at`: after that, none."""
+    """How likely each kind of trouble is per call, in this world: few kinds at a time go further than a little of all.
+
+    `calm_at`: after that, there is none."""
 
     random: Random
     now: Clock
@@ -84,6 +86,8 @@ class Weather:
     death: float
     freezing: float
     slowness_s: float
+    harmless: Sequence[Fault]
+    deadly: Sequence[Fault]
     storms: list[tuple[int, int]]
     on_the_wire: set["asyncio.Task[object]"] = field(default_factory=set)
     """Calls that will be made, whoever is still there to hear how it went."""
@@ -102,6 +106,8 @@ class Weather:
             death=random.choice((0.0, 0.005, 0.02, 0.05)),
             freezing=random.choice((0.0, 0.005, 0.02, 0.05)),
             slowness_s=random.choice((0.0, 0.0, 0.1, 3.0)),
+            harmless=random.sample(HARMLESS, random.randint(1, len(HARMLESS))),
+            deadly=random.sample(DEADLY, random.randint(1, len(DEADLY))),
             storms=[(start, start + random.randrange(2_000, 40_000)) for start in starts],
         )
 
@@ -128,7 +134,8 @@ class Weather:
         if any(start <= self.now() < end for start, end in self.storms) and self.chance(LIKELY_IN_STORM):
             return Fault.THROTTLE
         dice = self.random.random()
-        for likely, kinds in ((self.death, DEADLY), (self.freezing, (Fault.FREEZE,)), (self.trouble, HARMLESS)):
+        kinds_of_trouble = (self.death, self.deadly), (self.freezing, (Fault.FREEZE,)), (self.trouble, self.harmless)
+        for likely, kinds in kinds_of_trouble:
             if dice < likely:
                 return self.random.choice(kinds)
             dice -= likely
@@ -189,7 +196,7 @@ class Process:
     def freeze(self) -> None:
         """It hears and says nothing for a while, perhaps for longer than its leases last."""
         self.story.add("{} freezes", self.name)
-        self._frozen_until = self.weather.now() + self.weather.random.randrange(10_000, 150_000)
+        self._frozen_until = self.weather.now() + self.weather.random.randrange(10_000, 300_000)
 
     def must_live(self) -> None:
         """Raises CancelledError in what is left of a dead process."""

@@ -7,7 +7,7 @@ come in any order, some come twice, a batch is taken in part.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from shared.job import Job
@@ -15,7 +15,6 @@ from shared.memory.jobs import MemoryJobs
 from shared.memory.objects import MemoryObjects
 from shared.memory.queues import MemoryQueues
 from shared.memory.schedules import MemorySchedules
-from shared.memory.secrets import MemorySecrets
 from shared.memory.side import MemorySide
 from shared.moves import Move
 from shared.payloads.base import Encryption
@@ -41,18 +40,20 @@ class Cloud:
     side: MemorySide
     queues: MemoryQueues
     schedules: MemorySchedules
+    others: Ports
+    """Whatever nobody looks at here."""
     objects: MemoryObjects = field(default_factory=MemoryObjects)
 
     def ports(self, process: Process) -> Ports:
         """The world as `process` meets it."""
         random = self.weather.random
-        ports = Ports(
+        ports = replace(
+            self.others,
             jobs=WitnessedJobs(self.jobs, self.ledger),
             side=self.side,
             queues=WitnessedQueues(self.queues, self.ledger, self.weather),
             schedules=WitnessedSchedules(self.schedules),
             objects=WitnessedObjects(self.objects, self.ledger),
-            secrets=MemorySecrets(),
             now=process.now,
             dice=random.random,
             token=lambda: f"{random.getrandbits(64):016x}",
