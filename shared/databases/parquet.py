@@ -72,13 +72,13 @@ def write_rows(out: IO[bytes], names: Sequence[str], types: Sequence[str], rows:
     return source.rows_read
 
 
-def read_rows(path: str, batch_rows: int) -> tuple[list[str], Iterator[list[Row]]]:
-    """The columns' names, and the rows in batches. Raises Permanent("corrupt_artifact")."""
+def read_rows(path: str, batch_rows: int, skip_rows: int = 0) -> tuple[list[str], Iterator[list[Row]]]:
+    """The columns' names, and in batches the rows after the first `skip_rows`. Raises Permanent("corrupt_artifact")."""
     with _no_panic():
         reader = read_parquet(path, batch_size=batch_rows)
     fields = [reader.schema.field(place) for place in range(len(reader.schema))]
     words = [field.metadata_str.get("longshore", "") for field in fields]
-    return [field.name for field in fields], _batches_of(reader, words)
+    return [field.name for field in fields], _batches_of(reader, words, skip_rows)
 
 
 class _Source:
@@ -161,13 +161,15 @@ def _no_panic() -> Iterator[None]:
         raise Permanent("corrupt_artifact", "a Parquet file is damaged inside") from None
 
 
-def _batches_of(reader: RecordBatchReader, words: list[str]) -> Iterator[list[Row]]:
+def _batches_of(reader: RecordBatchReader, words: list[str], skip_rows: int) -> Iterator[list[Row]]:
     while True:
         with _no_panic():
             batch = next(reader, None)
         if batch is None:
             return
-        yield _rows(batch, words)
+        if skip_rows < batch.num_rows:
+            yield _rows(batch.slice(skip_rows), words)
+        skip_rows = max(0, skip_rows - batch.num_rows)
 
 
 def _rows(batch: RecordBatch, words: list[str]) -> list[Row]:

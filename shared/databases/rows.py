@@ -10,23 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import IO, Final, Self, cast
+from typing import IO, Final, TypeVar, cast
 
 from shared.databases.compression import READ_BYTES, Compression, decompressed
 from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, attempt
 from shared.databases.formats import Block, open_text
 from shared.databases.manifest import DataFormat, File
 from shared.databases.parquet import read_rows
-from shared.databases.progress import Tell
+from shared.databases.place import Place, RowErrors
+from shared.databases.progress import Tell, Watch
 from shared.databases.schema import Column, Kind, Table
 from shared.databases.session import Inlet
 from shared.errors import LongshoreError, Permanent
 from shared.payloads.results import RowError
 
-Adapt = Callable[[list[Row]], list[Row]]
+T = TypeVar("T")
 
-TOLD_MAX: Final = 100
-HELD_BYTES_MAX: Final = 1 << 20
+Adapt = Callable[[list[Row]], list[Row]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,64 +44,62 @@ class Source:
     file: File | None = None
 
 
-class RowErrors:
-    """`count` of the rows left out, the `first` TOLD_MAX of them, and, until its block ends, all of them on disk."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.first: list[RowError] = []
-        self._file = tempfile.SpooledTemporaryFile(max_size=HELD_BYTES_MAX)  # noqa: SIM115  closed by `__exit__`
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def add(self, error: RowError) -> None:
-        self.count += 1
-        if len(self.first) < TOLD_MAX:
-            self.first.append(error)
-        self._file.write(error.model_dump_json(exclude_none=True).encode() + b"\n")
-
-    def chunks(self) -> Iterator[bytes]:
-        """All of them, as JSON lines."""
-        self._file.seek(0)
-        return iter(partial(self._file.read, READ_BYTES), b"")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loader:
-    """`errors` None: the first bad row raises."""
+    """`errors` None: the first bad row raises. `place` moves on with what is loaded."""
 
     database: Writer
     batch_rows: int
     errors: RowErrors | None
     tell: Tell
+    watch: Watch
+    place: Place
+    _pausing: bool = False
+    _ended: bool = False
 
-    def load(self, table: Table, source: Source, inlet: Inlet) -> int:
-        """→ rows loaded. Raises Permanent("corrupt_artifact"), and what the database says of a bad row."""
-        before = self.errors.count if self.errors else 0
+    def load(self, table: Table, source: Source, inlet: Inlet, *, pausing: bool) -> bool:
+        """→ is all of the file loaded? `pausing`: it may also stop between two rows when time is short.
+
+        Raises Permanent("corrupt_artifact"), and what the database says of a bad row.
+        """
+        self._pausing, self._ended = pausing, False
         read = self._parquet if source.format == "parquet" else self._text
-        loaded = read(table, source, inlet)
-        left_out = self.errors.count - before if self.errors else 0
-        if source.rows is not None and loaded + left_out != source.rows:
-            message = f"{source.name} has {loaded + left_out} rows, and the manifest says {source.rows}"
+        self.place.loaded[table.name] += read(table, source, inlet)
+        if not self._ended:
+            return False
+        if source.rows is not None and self.place.rows != source.rows:
+            message = f"{source.name} has {self.place.rows} rows, and the manifest says {source.rows}"
             raise Permanent("corrupt_artifact", message)
-        return loaded
+        self.place.sources, self.place.chars, self.place.rows = self.place.sources + 1, 0, 0
+        return True
+
+    def _until_short(self, blocks: Iterator[tuple[int, T]]) -> Iterator[T]:
+        """At least one block. Whoever takes them loads all that he gets."""
+        for chars, block in blocks:
+            self.place.chars += chars
+            yield block
+            if self._pausing and self.watch.short():
+                return
+        self._ended = True
 
     def _text(self, table: Table, source: Source, inlet: Inlet) -> int:
         pieces = _checked(decompressed(cast("IO[bytes]", inlet), source.compression, source.name), source, inlet)
         typed, numbers = source.kind == "sqlite", self.database.kind == "sqlite"
         file = open_text(
-            cast("Form", source.format), pieces, source.name, known=table.column_names, typed=typed, numbers=numbers
+            cast("Form", source.format),
+            pieces,
+            source.name,
+            known=table.column_names,
+            typed=typed,
+            numbers=numbers,
+            skip_chars=self.place.chars,
         )
         target = _target(table, source, file.columns)
         if source.format == "csv" and self.errors is None and len(target.columns) > 1:
-            loaded = self._copy(target, file.blocks)
+            loaded = self._copy(target, self._until_short(file.blocks))
             if loaded is not None:
                 return loaded
-        return self._insert_all(target, source, file.rows)
+        return self._insert_all(target, source, self._until_short(file.rows))
 
     def _parquet(self, table: Table, source: Source, inlet: Inlet) -> int:
         """Parquet begins to be read at its end, so it is put on disk first."""
@@ -109,8 +107,9 @@ class Loader:
             for piece in _checked(decompressed(cast("IO[bytes]", inlet), "none", source.name), source, inlet):
                 spool.write(piece)
             spool.flush()
-            names, batches = read_rows(spool.name, self.batch_rows)
-            return self._insert_all(_target(table, source, names), source, cast("Iterator[Block]", batches))
+            names, batches = read_rows(spool.name, self.batch_rows, self.place.chars)
+            blocks = self._until_short((len(rows), cast("Block", rows)) for rows in batches)
+            return self._insert_all(_target(table, source, names), source, blocks)
 
     def _copy(self, table: Table, blocks: Iterator[str]) -> int | None:
         """The file as it is, its header taken off."""
@@ -120,33 +119,38 @@ class Loader:
                 yield block.encode()
                 self.tell(block.count("\n"))
 
+        behind = self.place.rows
         try:
-            return self.database.copy_csv(table, chunks())
+            loaded = self.database.copy_csv(table, chunks())
         except Exception as error:
-            self._raise(table, error, self.database.failed_row(error, 0), what="line {} after the header")
+            what = f"line {{}} after row {behind}" if behind else "line {} after the header"
+            self._raise(table, error, self.database.failed_row(error, 0), what=what)
             raise
+        self.place.rows += loaded or 0
+        return loaded
 
     def _insert_all(self, table: Table, source: Source, blocks: Iterator[Block]) -> int:
         adapt = _adapter(table, source, self.database.kind)
         if self.errors is None:
             return self._insert_at_once(table, adapt, blocks)
-        number = 1
         loaded = 0
         for batch in _batches(blocks, self.batch_rows):
-            numbers, rows = self._readable(table, range(number, number + len(batch)), batch)
+            first = self.place.rows + 1
+            numbers, rows = self._readable(table, range(first, first + len(batch)), batch)
             loaded += self._insert(table, adapt(rows), numbers)
-            number += len(batch)
+            self.place.rows += len(batch)
             self.tell(len(batch))
         return loaded
 
     def _insert_at_once(self, table: Table, adapt: Adapt, blocks: Iterator[Block]) -> int:
         """One statement for all rows, so that the database works while the next ones are read."""
-        sent = 0
+        sent, first_number = 0, self.place.rows + 1
 
         def rows() -> Iterator[Row]:
             nonlocal sent
             for block in blocks:
-                for row in adapt(self._readable(table, range(sent + 1, sent + 1 + len(block)), block)[1]):
+                number = first_number + sent
+                for row in adapt(self._readable(table, range(number, number + len(block)), block)[1]):
                     sent += 1
                     yield row
                 self.tell(len(block))
@@ -157,8 +161,10 @@ class Loader:
             if first:
                 self.database.insert(table, chain(first, all_rows))
         except Exception as error:
-            self._raise(table, error, self.database.failed_row(error, sent), what="row {}")
+            failed = self.database.failed_row(error, sent)
+            self._raise(table, error, failed and self.place.rows + failed, what="row {}")
             raise
+        self.place.rows += sent
         return sent
 
     def _raise(self, table: Table, error: Exception, number: int | None, *, what: str) -> None:

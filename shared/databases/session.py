@@ -31,10 +31,10 @@ INTERRUPT_EVERY_S: Final = 0.2
 @asynccontextmanager
 async def session(connect: Callable[[], D]) -> AsyncIterator["Session[D]"]:
     """Connect, and disconnect at the end of the block; what is not committed by then is given up."""
-    executor = ThreadPoolExecutor(1, thread_name_prefix="database")
-    connecting = executor.submit(connect)
+    executor = _OneThread(1, thread_name_prefix="database")
+    connected, connecting = executor.begin(connect)
     try:
-        database = await asyncio.wrap_future(connecting)
+        database = await connected
     except BaseException:
         connecting.add_done_callback(_close_if_connected)
         executor.shutdown(wait=False)
@@ -49,16 +49,16 @@ async def session(connect: Callable[[], D]) -> AsyncIterator["Session[D]"]:
 class Session(Generic[D]):
     """Made by `session`. One piece of work at a time."""
 
-    def __init__(self, database: D, executor: ThreadPoolExecutor, bridge: "_Bridge") -> None:
+    def __init__(self, database: D, executor: "_OneThread", bridge: "_Bridge") -> None:
         self._database = database
         self._executor = executor
         self._bridge = bridge
 
     async def run(self, work: Callable[Concatenate[D, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(database, …)` in the thread. The engine's own errors come out as Permanent or Transient."""
-        future = self._executor.submit(work, self._database, *args, **kwargs)
+        done, future = self._executor.begin(partial(work, self._database, *args, **kwargs))
         try:
-            return await asyncio.wrap_future(future)
+            return await done
         except asyncio.CancelledError:
             self._bridge.close()
             await asyncio.to_thread(self._interrupt, future)
@@ -174,6 +174,20 @@ class _Bridge:
             self._closed = True
             if self._pending is not None:
                 self._pending.cancel()
+
+
+class _OneThread(ThreadPoolExecutor):
+    """It is given its work by the loop, so that a loop in virtual time knows that somebody is at work."""
+
+    def begin(self, work: Callable[[], T]) -> tuple[asyncio.Future[T], Future[T]]:
+        """→ the end of the work for whoever awaits it, and as the thread has it."""
+        done = asyncio.get_running_loop().run_in_executor(self, work)
+        return done, cast("Future[T]", self._given)
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = super().submit(fn, *args, **kwargs)
+        self._given = cast("Future[object]", future)
+        return future
 
 
 def _close_if_connected(connecting: Future[D]) -> None:

@@ -16,18 +16,26 @@ __all__ = ["Block", "TextFile", "open_text"]
 
 
 def open_text(
-    form: Form, pieces: Iterator[bytes], name: str, *, known: Sequence[str], typed: bool, numbers: bool
+    form: Form,
+    pieces: Iterator[bytes],
+    name: str,
+    *,
+    known: Sequence[str],
+    typed: bool,
+    numbers: bool,
+    skip_chars: int = 0,
 ) -> TextFile:
     """`pieces` of the file, uncompressed. `known`: the table's columns, of which JSON lines may name some.
 
     `typed`: CSV out of SQLite. `numbers`: JSON's as int and float; otherwise as the text they are, exactly.
+    `skip_chars`: of its blocks, behind which a row begins; a header is read all the same.
     Raises Permanent("corrupt_artifact") where the file is not of this form at all.
     """
     texts = decoded(pieces, name)
     match form:
         case "csv":
-            return open_csv(whole_rows(texts, '"', name), name, typed=typed)
+            return open_csv(whole_rows(texts, '"', name), name, skip_chars, typed=typed)
         case "jsonl":
-            return open_jsonl(whole_rows(texts, "", name), known, numbers=numbers)
+            return open_jsonl(whole_rows(texts, "", name), known, skip_chars, numbers=numbers)
         case "sql":
-            return open_inserts(texts, name)
+            return open_inserts(texts, name, skip_chars)

@@ -17,11 +17,14 @@ Block = list[Row | str]
 
 @dataclass(frozen=True, slots=True)
 class TextFile:
-    """`columns` as the file names them. Take either the `rows`, or the `blocks` of text that they are read from."""
+    """`columns` as the file names them. Take either the `rows`, or the `blocks` of text that they are read from.
+
+    With each block comes how many characters of the file it takes up.
+    """
 
     columns: list[str]
-    blocks: Iterator[str]
-    rows: Iterator[Block]
+    blocks: Iterator[tuple[int, str]]
+    rows: Iterator[tuple[int, Block]]
 
 
 def decoded(pieces: Iterator[bytes], name: str) -> Iterator[str]:
@@ -47,6 +50,14 @@ def whole_rows(texts: Iterator[str], quote: str, name: str) -> Iterator[str]:
             raise corrupt(name, "a quote never ends, or a row is too long")
     if held:
         yield held + "\n"
+
+
+def skipped(texts: Iterator[str], chars: int) -> Iterator[str]:
+    """Without so many characters at the beginning."""
+    for text in texts:
+        if chars < len(text):
+            yield text[chars:]
+        chars = max(0, chars - len(text))
 
 
 def _last_break(text: str, quote: str) -> int:

@@ -7,12 +7,11 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Sequence
-from functools import partial
 from itertools import chain
 from typing import Final
 
 from shared.databases.engine import Row, Value
-from shared.databases.formats.blocks import Block, TextFile, corrupt
+from shared.databases.formats.blocks import Block, TextFile, corrupt, skipped
 from shared.databases.formats.values import Convert, number, numbers, rows_of
 
 _CELL: Final = r'("[^"]*+(?:""[^"]*+)*+"|[^",\r\n]*+)'
@@ -20,16 +19,17 @@ _RECORD: Final = re.compile(r'(?:"[^"]*+"|[^"\n]++)*+\n|.+', re.DOTALL)
 _BLANK_LINE: Final = re.compile(r"^\r?\n", re.MULTILINE)
 
 
-def open_csv(blocks: Iterator[str], name: str, *, typed: bool) -> TextFile:
+def open_csv(blocks: Iterator[str], name: str, skip_chars: int, *, typed: bool) -> TextFile:
     first = next(blocks, "")
     head = _RECORD.match(first)
     columns = next(csv.reader(io.StringIO(head[0])), []) if head else []
     if not columns or not all(columns) or len(set(columns)) < len(columns) or not head:
         raise corrupt(name, "it does not begin with a CSV header that names each column once")
     row = re.compile(",".join([_CELL] * len(columns)) + r"\r?\n|(.)", re.DOTALL)
-    rest: Iterator[str] = chain([first[head.end() :]], blocks)
-    rest = map(_without_blank_lines, rest) if len(columns) > 1 else rest
-    return TextFile(columns, rest, map(partial(_matched, row, _typed if typed else _texts), rest))
+    tidy = _without_blank_lines if len(columns) > 1 else str
+    rest = ((len(block), tidy(block)) for block in skipped(chain([first[head.end() :]], blocks), skip_chars))
+    convert = _typed if typed else _texts
+    return TextFile(columns, rest, ((chars, _matched(row, convert, block)) for chars, block in rest))
 
 
 def _without_blank_lines(block: str) -> str:

@@ -6,7 +6,7 @@ from itertools import chain
 from typing import Final
 
 from shared.databases.engine import Value
-from shared.databases.formats.blocks import RECORD_CHARS_MAX, Block, TextFile, corrupt
+from shared.databases.formats.blocks import RECORD_CHARS_MAX, Block, TextFile, corrupt, skipped
 from shared.databases.formats.values import number, numbers, rows_of
 
 _NAME: Final = r'"(?:[^"]|"")+"'
@@ -15,7 +15,7 @@ _LITERAL: Final = r"(X?'[^']*+(?:''[^']*+)*+'|[^',()\s;]++)"
 _WORDS: Final[dict[str, Value]] = {"NULL": None, "true": True, "false": False}
 
 
-def open_inserts(texts: Iterator[str], name: str) -> TextFile:
+def open_inserts(texts: Iterator[str], name: str, skip_chars: int) -> TextFile:
     first, head = "", None
     while head is None and len(first) < RECORD_CHARS_MAX and (text := next(texts, None)) is not None:
         first += text
@@ -24,11 +24,11 @@ def open_inserts(texts: Iterator[str], name: str) -> TextFile:
         raise corrupt(name, "it does not begin with an INSERT as we write it")
     columns = [part[1:-1].replace('""', '"') for part in re.findall(_NAME, head[1])] if head else []
     row = re.compile(re.escape(head[0] if head else "") + ", ".join([_LITERAL] * len(columns)) + r"\);\n")
-    rest = chain([first], texts)
-    return TextFile(columns, rest, _inserts(row, rest, name))
+    rest = skipped(chain([first], texts), skip_chars)
+    return TextFile(columns, ((len(text), text) for text in rest), _inserts(row, rest, name))
 
 
-def _inserts(row: re.Pattern[str], texts: Iterator[str], name: str) -> Iterator[Block]:
+def _inserts(row: re.Pattern[str], texts: Iterator[str], name: str) -> Iterator[tuple[int, Block]]:
     """Any name may be in the statement: rows are found by trying to match the next one, not by looking for its end."""
     held = ""
     for text in texts:
@@ -42,7 +42,7 @@ def _inserts(row: re.Pattern[str], texts: Iterator[str], name: str) -> Iterator[
         whole = rows_of(_values, zip(*found, strict=True))
         if whole is None or len(held) > RECORD_CHARS_MAX:
             raise corrupt(name, "a value or a statement is none that we write")
-        yield whole
+        yield end, whole
     if held:
         raise corrupt(name, "a statement is none that we write, or has no end")
 

@@ -2,24 +2,23 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import cast
 
 from shared.databases.engine import Row, Value
-from shared.databases.formats.blocks import Block, TextFile
+from shared.databases.formats.blocks import Block, TextFile, skipped
 
 Decode = Callable[[str], object]
 
 
-def open_jsonl(blocks: Iterator[str], known: Sequence[str], *, numbers: bool) -> TextFile:
+def open_jsonl(blocks: Iterator[str], known: Sequence[str], skip_chars: int, *, numbers: bool) -> TextFile:
     decode = (json.JSONDecoder() if numbers else json.JSONDecoder(parse_float=str, parse_int=str)).decode
     first = next(blocks, "")
     keys = _keys(first, decode)
     columns = [name for name in known if name in keys]
-    rest = chain([first], blocks)
-    return TextFile(columns, rest, map(partial(_objects, columns, decode), rest))
+    rest = ((len(block), block) for block in skipped(chain([first], blocks), skip_chars))
+    return TextFile(columns, rest, ((chars, _objects(columns, decode, block)) for chars, block in rest))
 
 
 def _objects(columns: list[str], decode: Decode, block: str) -> Block:
