@@ -19,6 +19,9 @@ T = TypeVar("T")
 
 PORTS: Final = ("jobs", "side", "queues", "schedules", "objects", "secrets")
 
+NOT_REPEATED: Final = frozenset({"upload.write"})
+"""A part is sent again under its own number, which writes it once; the port has no numbers."""
+
 _PROCESS: Final[ContextVar["Process | None"]] = ContextVar("process", default=None)
 """Whose task this is."""
 
@@ -91,7 +94,7 @@ class Process:
             await self.die()
         if fault is Fault.LOSE_ANSWER:
             raise WorldFault("timeout", f"the answer of {name} was lost")
-        return await real() if fault is Fault.REPEAT else answer
+        return await real() if fault is Fault.REPEAT and name not in NOT_REPEATED else answer
 
     async def die(self) -> NoReturn:
         self._killed.set()
