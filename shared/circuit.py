@@ -7,7 +7,7 @@ free       one, once it is elected  -                  -                        
 probing    no, another's is out     -                  -                               -
 mine       this one                 closed             opens again, for longer         opens again, for longer
 
-- Closed without failures is the absence of a document: a healthy world is neither written nor remembered.
+- Nothing is written while all is well; a document is replaced, never deleted: its writers need no right to delete.
 - Only a failure of the world counts (`retry.is_the_worlds`); whoever answers, if only to refuse, is not broken.
 - A failure that says when to come back opens at once, until then at least.
 - Every document has a token of its own, a probe's is its fence: what a replaced probe finds out changes nothing.
@@ -111,12 +111,12 @@ def elected(circuit: Circuit, now: int, token: str, call_s: float) -> Circuit:
 
 
 def after(circuit: Circuit | None, breaker: Breaker, report: Report, probe: str = "") -> Circuit | None:
-    """The next document (None: none is needed). The same object: nothing is to be written, or it was."""
+    """The next document. The same object: nothing is to be written, or it was."""
     if circuit is not None and circuit.token == report.token:
         return circuit
     match standing(circuit, report.now, probe), report.end:
-        case (Standing.CLOSED | Standing.MINE, End.ANSWERED):
-            return None
+        case (Standing.CLOSED | Standing.MINE, End.ANSWERED) if circuit is not None and circuit.failures:
+            return Circuit(report.token)
         case (Standing.CLOSED, End.FAILED):
             return _counted(circuit, breaker, report)
         case (Standing.MINE, End.FAILED | End.CUT_SHORT) if circuit is not None:
@@ -135,8 +135,8 @@ def read_circuit(body: str | None) -> Circuit | None:
     return None if body is None else Circuit(**json.loads(body))
 
 
-def circuit_json(circuit: Circuit | None) -> str | None:
-    return None if circuit is None else compact_json(asdict(circuit))
+def circuit_json(circuit: Circuit) -> str:
+    return compact_json(asdict(circuit))
 
 
 def _counted(circuit: Circuit | None, breaker: Breaker, report: Report) -> Circuit:

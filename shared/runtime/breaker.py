@@ -128,7 +128,7 @@ class Circuits:
             for _ in range(SWAPS_MAX):
                 found = await self._read(key, seen, fresh_ms=math.inf)
                 following = after(found, breaker, report, probe)
-                if following is found or await self._swapped(key, seen, following):
+                if following is None or following is found or await self._swapped(key, seen, following):
                     break
         return standing(found, report.now, probe)
 
@@ -144,7 +144,7 @@ class Circuits:
                 get_logger().warning("circuit_unread", circuit=key, reason=str(fault))
         return seen.circuit
 
-    async def _swapped(self, key: Key, seen: _Seen, new: Circuit | None) -> bool:
+    async def _swapped(self, key: Key, seen: _Seen, new: Circuit) -> bool:
         """Put `new` where what was seen still is. False: perhaps it is not, and is to be read again."""
         now, old, body = self._ports.now(), seen.body, circuit_json(new)
         swap = partial(self._ports.side.swap, *key, old=old, new=body, expires_at=now // 1000 + EXPIRY_S)

@@ -66,6 +66,8 @@ def test_only_the_table_s_cells_write() -> None:
 def test_a_healthy_world_is_never_written() -> None:
     assert after(None, BREAKER, report(End.ANSWERED)) is None
     assert after(None, BREAKER, report(End.CUT_SHORT)) is None
+    mended = Circuit("t")
+    assert after(mended, BREAKER, report(End.ANSWERED)) is mended
 
 
 def test_as_many_failures_in_a_row_as_the_threshold_open_it_for_the_reset_time() -> None:
@@ -80,7 +82,8 @@ def test_as_many_failures_in_a_row_as_the_threshold_open_it_for_the_reset_time()
 def test_an_answer_between_two_failures_forgets_the_first() -> None:
     first = after(None, BREAKER, report(End.FAILED, token="first"))
     assert first is not None
-    assert after(first, BREAKER, report(End.ANSWERED)) is None
+    assert after(first, BREAKER, report(End.ANSWERED)) == Circuit("new")
+    assert after(STANDS[Standing.MINE], BREAKER, report(End.ANSWERED), "mine") == Circuit("new")
 
 
 def test_failures_further_apart_than_the_window_are_not_in_a_row() -> None:
