@@ -74,7 +74,7 @@ class Process:
         dying.cancel()
         if self._killed.is_set():
             doing.cancel()
-            await asyncio.wait({doing})
+            await asyncio.gather(doing, return_exceptions=True)
             return False
         error = doing.exception()
         if error is not None and not isinstance(error, WorldFault):
