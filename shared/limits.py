@@ -25,6 +25,9 @@ LIST_MAX: Final = 100
 PART_BYTES: Final = 8 * 1024 * 1024
 """Of a multipart upload's parts and of what a stream hands out at once; S3 asks for at least 5 MiB."""
 
+UPLOAD_BYTES_MAX: Final = 5 * 1024**3
+"""Of one PUT: https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html"""
+
 PARTS_MAX: Final = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 

@@ -176,6 +176,10 @@ class Objects(Protocol):
         """An address that anybody may GET for `seconds` (1 to 900: it dies with the session of the role that signs)."""
         ...
 
+    async def presign_upload(self, key: str, *, size_bytes: int, seconds: int) -> str:
+        """An address that anybody may PUT exactly `size_bytes` to, for `seconds` (1 to 900)."""
+        ...
+
 
 class Secrets(Protocol):
     async def get(self, name: str) -> str | None:

@@ -57,7 +57,7 @@ class Clients:
         self._config = AioConfig(
             max_pool_connections=pool,
             connect_timeout=5,
-            retries={"mode": "standard", "max_attempts": 4},
+            retries={"mode": "standard", "total_max_attempts": 4},
             user_agent=USER_AGENT,
             parameter_validation=False,
             **options,
@@ -86,6 +86,11 @@ class Clients:
             service,
             region_name=self._region,
             endpoint_url=self._endpoints.get(service, self._endpoint_url),
-            config=self._config.merge(AioConfig(read_timeout=READ_TIMEOUT_S.get(service, READ_TIMEOUT_DEFAULT_S))),
+            config=self._config.merge(
+                AioConfig(
+                    read_timeout=READ_TIMEOUT_S.get(service, READ_TIMEOUT_DEFAULT_S),
+                    signature_version="v4" if service != "s3" else "s3v4",  # presigned URLs, too: they sign more
+                )
+            ),
         )
         return await self._stack.enter_async_context(maker)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from shared.aws.clients import Clients
 from shared.aws.faults import AwsRefusal, seam
 from shared.errors import NotFound, Permanent, WorldFault
-from shared.limits import PART_BYTES, PARTS_MAX, PRESIGN_S_MAX, check_number
+from shared.limits import PART_BYTES, PARTS_MAX, PRESIGN_S_MAX, UPLOAD_BYTES_MAX, check_number
 from shared.names import Names
 from shared.payloads.base import Encryption
 from shared.ports import Dice, Upload
@@ -59,15 +59,21 @@ class AwsObjects:
         return _AwsUpload(self._clients, {"Bucket": self.bucket, "Key": key}, _encrypted(encryption))
 
     async def presign(self, key: str, *, seconds: int) -> str:
+        return await self._presigned("get_object", seconds, Key=key)
+
+    async def presign_upload(self, key: str, *, size_bytes: int, seconds: int) -> str:
+        """The size is signed: S3 takes no other. https://docs.aws.amazon.com/AmazonS3/latest/userguide/PresignedUrlUploadObject.html"""
+        check_number("size_bytes", size_bytes, 1, UPLOAD_BYTES_MAX)
+        return await self._presigned("put_object", seconds, Key=key, ContentLength=size_bytes)
+
+    async def _presigned(self, method: str, seconds: int, **params: object) -> str:
         check_number("seconds", seconds, 1, PRESIGN_S_MAX)
-        url = await self._clients.call(
-            "s3",
-            "generate_presigned_url",
-            ClientMethod="get_object",
-            Params={"Bucket": self.bucket, "Key": key},
-            ExpiresIn=seconds,
+        params["Bucket"] = self.bucket
+        return str(
+            await self._clients.call(
+                "s3", "generate_presigned_url", ClientMethod=method, Params=params, ExpiresIn=seconds
+            )
         )
-        return str(url)
 
     async def _read(self, key: str, **wanted: str) -> tuple[bytes, Mapping[str, Any]] | None:
         """The body and the answer's fields; None if nothing is there."""

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator
 
 from shared.errors import NotFound
-from shared.limits import PART_BYTES, PRESIGN_S_MAX, check_number
+from shared.limits import PART_BYTES, PRESIGN_S_MAX, UPLOAD_BYTES_MAX, check_number
 from shared.memory.clock import turn
 from shared.payloads.base import Encryption
 from shared.ports import Upload
@@ -41,6 +41,10 @@ class MemoryObjects:
     async def presign(self, key: str, *, seconds: int) -> str:
         check_number("seconds", seconds, 1, PRESIGN_S_MAX)
         return f"memory://{self.bucket}/{key}?seconds={seconds}"
+
+    async def presign_upload(self, key: str, *, size_bytes: int, seconds: int) -> str:
+        check_number("size_bytes", size_bytes, 1, UPLOAD_BYTES_MAX)
+        return f"{await self.presign(key, seconds=seconds)}&size_bytes={size_bytes}"
 
 
 class _MemoryUpload:

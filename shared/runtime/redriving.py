@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
 from shared.errors import Conflict, InvalidInput, NotFound
-from shared.fingerprint import is_like
 from shared.job import Job
 from shared.limits import LIST_MAX
 from shared.ports import Ports
 from shared.runtime.service import Service
+from shared.selection import Filter
 from shared.status import Status
 
 
@@ -37,20 +37,25 @@ class Selection:
         if self.status is not None and (self.status is Status.SUCCESS or not self.status.is_terminal):
             raise InvalidInput("invalid_selection", "FAILED, PARTIAL_SUCCESS or CANCELLED", field="status")
 
+    @property
+    def filter(self) -> Filter:
+        statuses = frozenset({self.status or Status.FAILED})
+        return Filter(statuses=statuses, type=self.type, error=self.error, ended_since=self.ended_since)
+
 
 async def selected(ports: Ports, tenant_id: str, selection: Selection) -> AsyncIterator[Job]:
     """The tenant's jobs that match, newest first; those given by id in their order, NotFound if one does not exist.
 
     A filter looks through the tenant's whole list: half a read unit a job.
     """
-    service = Service(ports)
+    service, wanted = Service(ports), selection.filter
     for job_id in dict.fromkeys(selection.job_ids):
         yield await service.get(tenant_id, job_id)
     cursor, goes_on = None, not selection.job_ids
     while goes_on:
         page = await service.list(tenant_id, limit=LIST_MAX, cursor=cursor)
         for job in page.jobs:
-            if _matches(job, selection):
+            if wanted.matches(job):
                 yield job
         cursor, goes_on = page.cursor, page.cursor is not None
 
@@ -72,12 +77,3 @@ async def redrive_paced(
             due += 1
         except (Conflict, NotFound) as problem:
             yield type(problem)(problem.code, problem.message, field=job.job_id)
-
-
-def _matches(job: Job, selection: Selection) -> bool:
-    return (
-        job.status is (selection.status or Status.FAILED)
-        and selection.type in (None, job.type)
-        and (selection.error is None or is_like(job, selection.error))
-        and (selection.ended_since is None or (job.completed_at or job.updated_at) >= selection.ended_since)
-    )

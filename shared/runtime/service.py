@@ -17,8 +17,11 @@ from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.ports import Applied, Page, Ports
 from shared.retry import DELAY_S_MAX
 from shared.runtime.documents import failures_of, keep_payload, older_history_of, payload_of
+from shared.selection import Filter
 from shared.status import Status
 from shared.view import MoveView, move_view
+
+LOOKS_MAX: Final = 20
 
 CHANGES_MAX: Final = 5
 """A job that moves on between a decision and its write is looked at again this often."""
@@ -93,6 +96,18 @@ class Service:
     async def list(self, tenant_id: str, *, limit: int = 50, cursor: str | None = None) -> Page:
         """Newest first."""
         return await self._ports.jobs.list(tenant_id, limit=limit, cursor=cursor)
+
+    async def find(self, tenant_id: str, wanted: Filter, *, limit: int = 50, cursor: str | None = None) -> Page:
+        """Those of the list that match, newest first. A filter that finds little gives up after `LOOKS_MAX` pages,
+        with a cursor to go on from."""
+        found: list[Job] = []
+        for _ in range(LOOKS_MAX):
+            page = await self.list(tenant_id, limit=limit - len(found), cursor=cursor)
+            found += [job for job in page.jobs if wanted.matches(job)]
+            cursor = None if page.jobs and wanted.is_behind(page.jobs[-1]) else page.cursor
+            if cursor is None or len(found) == limit:
+                break
+        return Page(tuple(found), cursor)
 
     async def payload(self, job: Job) -> str:
         """What it was asked to do, as JSON. NotFound if it is no longer kept."""

@@ -1,19 +1,12 @@
 """`longshore list`: the newest jobs."""
 
 import asyncio
-from typing import TYPE_CHECKING, Final
 
 import click
 
 from infra.cli.options import Command, Options, options
+from shared.selection import Filter
 from shared.status import Status
-
-if TYPE_CHECKING:
-    from shared.job import Job
-    from shared.runtime.service import Service
-
-LOOKS_MAX: Final = 20
-"""A filter that finds little gives up after this many pages, with a cursor to go on from."""
 
 
 @click.command("list", cls=Command)
@@ -40,9 +33,9 @@ async def _list(where: Options, status: Status | None, job_type: str | None, lim
     from shared.view import view_of
 
     async with ports_at(where) as ports:
-        jobs, cursor = await _matching(
-            Service(ports), where.tenant, status=status, job_type=job_type, limit=limit, cursor=cursor
-        )
+        wanted = Filter(statuses=frozenset({status} if status else ()), type=job_type)
+        page = await Service(ports).find(where.tenant, wanted, limit=limit, cursor=cursor)
+        jobs, cursor = page.jobs, page.cursor
         if where.json:
             views = [view_of(job, bucket=ports.objects.bucket) for job in jobs]
             print_json({"jobs": [view.model_dump(mode="json", exclude_none=True) for view in views], "cursor": cursor})
@@ -50,17 +43,3 @@ async def _list(where: Options, status: Status | None, job_type: str | None, lim
         stdout().print(job_table(jobs, ports.now()) if jobs else "no such jobs")
         if cursor is not None:
             click.echo(f"more: --cursor {cursor}", err=True)
-
-
-async def _matching(
-    service: "Service", tenant: str, *, status: Status | None, job_type: str | None, limit: int, cursor: str | None
-) -> tuple[list["Job"], str | None]:
-    """The list is by time; what does not match is skipped here. Pages never hold more than is still wanted."""
-    found: list[Job] = []
-    for _ in range(LOOKS_MAX):
-        page = await service.list(tenant, limit=limit - len(found), cursor=cursor)
-        found += [job for job in page.jobs if status in (None, job.status) and job_type in (None, job.type)]
-        cursor = page.cursor
-        if cursor is None or len(found) == limit:
-            break
-    return found, cursor

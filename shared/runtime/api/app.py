@@ -51,10 +51,11 @@ class Call:
     live_url: str
 
     def query(self, model: type[M]) -> M:
-        return _read(model, dict(self.request.query), strict=False)
+        return model.model_validate(dict(self.request.query))
 
     def body(self, model: type[M]) -> M:
-        return _read(model, self.json(), strict=True)
+        self.json()
+        return model.model_validate_json(self.request.body, strict=True)
 
     def json(self) -> object:
         """The body as JSON. Refusal 415 or 400 if it is none."""
@@ -148,7 +149,3 @@ def _let_in(route: Route, request: Request) -> Caller:
 @cache
 def _pattern(path: str) -> re.Pattern[str]:
     return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(path)))
-
-
-def _read(model: type[M], value: object, *, strict: bool) -> M:
-    return model.model_validate(value, strict=strict)

@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from shared.runtime.api import jobs, system
+from shared.runtime.api import jobs, many, system
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import JSON_TYPE, Answer, Role
 from shared.runtime.api.openapi import openapi
@@ -35,6 +35,60 @@ ROUTES: Final = (
         body="AnyPayload",
         answers={202: jobs.Accepted, 200: jobs.Accepted},
         may=(409,),
+    ),
+    Route(
+        method="GET",
+        path="/jobs",
+        summary="The jobs that match, newest first",
+        role=Role.VIEWER,
+        act=many.jobs_list,
+        query=many.ListQuery,
+        answers={200: many.JobList},
+    ),
+    Route(
+        method="GET",
+        path="/exports/jobs",
+        summary="The jobs that match as a file: up to 1,000, then go on with the header Longshore-Cursor",
+        role=Role.VIEWER,
+        act=many.export,
+        query=many.ExportQuery,
+        answers={200: "text/csv"},
+    ),
+    Route(
+        method="GET",
+        path="/errors",
+        summary="Failures in groups of the same kind, the most frequent first",
+        role=Role.VIEWER,
+        act=many.errors,
+        query=many.ErrorsQuery,
+        answers={200: many.ErrorGroups},
+    ),
+    Route(
+        method="POST",
+        path="/bulk/cancel",
+        summary="Cancel all that match",
+        role=Role.OPERATOR,
+        act=many.bulk_cancel,
+        body=many.Bulk,
+        answers={200: many.BulkDone},
+    ),
+    Route(
+        method="POST",
+        path="/bulk/redrive",
+        summary="Run all again that match and are over, at a pace",
+        role=Role.OPERATOR,
+        act=many.bulk_redrive,
+        body=many.Bulk,
+        answers={200: many.BulkDone},
+    ),
+    Route(
+        method="POST",
+        path="/uploads",
+        summary="A place for a file that jobs are to read",
+        role=Role.PRODUCER,
+        act=system.upload,
+        body=system.UploadAsk,
+        answers={201: system.UploadPlace},
     ),
     Route(
         method="GET",

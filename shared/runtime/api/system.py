@@ -1,13 +1,15 @@
 """The routes of the system itself: what there is, and whether it lives."""
 
 from functools import cache
-from typing import Any  # Any: a JSON Schema is whatever JSON Schema says it is
+from typing import Annotated, Any  # Any: a JSON Schema is whatever JSON Schema says it is
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.limits import UPLOAD_BYTES_MAX
 from shared.payloads import TYPES
 from shared.runtime import watchers
 from shared.runtime.api.app import Call
+from shared.runtime.api.jobs import LINK_S
 from shared.runtime.api.messages import Answer, answer_json
 
 
@@ -41,6 +43,28 @@ async def new_ticket(call: Call) -> Answer:
     ticket = await watchers.new_ticket(call.ports, call.caller.tenant_id, call.caller.user_id)
     seconds = watchers.TICKET_MS // 1000
     return answer_json(201, Ticket(ticket=ticket, url=f"{call.live_url}?ticket={ticket}", expires_in_s=seconds))
+
+
+class UploadAsk(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)]
+    size_bytes: Annotated[int, Field(ge=1, le=UPLOAD_BYTES_MAX)]
+
+
+class UploadPlace(BaseModel):
+    """PUT the file's bytes to `href` within 15 minutes; name it `url` in a payload. It is kept as long as artefacts."""
+
+    url: str
+    href: str
+    expires_in_s: int
+
+
+async def upload(call: Call) -> Answer:
+    ask, objects = call.body(UploadAsk), call.ports.objects
+    key = f"artifacts/{call.caller.tenant_id}/uploads/{call.ports.token()}/{ask.name}"
+    href = await objects.presign_upload(key, size_bytes=ask.size_bytes, seconds=LINK_S)
+    return answer_json(201, UploadPlace(url=f"s3://{objects.bucket}/{key}", href=href, expires_in_s=LINK_S))
 
 
 async def types(_call: Call) -> Answer:

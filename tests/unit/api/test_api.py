@@ -37,7 +37,7 @@ class Client:
             Request(
                 method=method,
                 path=path,
-                query=dict(pair.split("=") for pair in query.split("&")) if query else {},
+                query=dict(pair.split("=", 1) for pair in query.split("&")) if query else {},
                 headers={name.replace("_", "-"): value for name, value in headers.items()},
                 body=body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode(),
                 caller=caller,
