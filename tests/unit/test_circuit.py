@@ -149,7 +149,8 @@ def test_a_probe_that_was_replaced_changes_nothing() -> None:
 @given(st.integers(0, 100_000), st.floats(0, 1, exclude_max=True))
 def test_whoever_waits_comes_back_when_it_may_be_over_and_not_all_at_once(open_ms: int, dice: float) -> None:
     waited_s = wait_s(Circuit("t", open_until=NOW + open_ms), BREAKER, NOW, dice)
-    assert open_ms / 1000 < waited_s <= open_ms / 1000 + 1 + BREAKER.reset_timeout_s
+    assert waited_s == pytest.approx(open_ms / 1000 + 1 + dice * BREAKER.reset_timeout_s)
+    assert waited_s > open_ms / 1000
 
 
 @pytest.mark.parametrize("circuit", STANDS.values())
