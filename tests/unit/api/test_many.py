@@ -1,5 +1,6 @@
 """Lists, groups, exports and bulk actions over the in-memory ports."""
 
+import asyncio
 import csv
 import io
 import json
@@ -26,6 +27,7 @@ async def filled(client: Client) -> dict[str, list[str]]:
     for row, operation in enumerate(["bad", "fine", "bad", "fine", "bad"]):
         made[operation].append(await client.submit(operation=operation, parameters={"row": row}, metadata={"n": row}))
     await client.world.drain()
+    await asyncio.sleep(1)
     answer = await client.ask("POST", "/jobs?delay_s=900", {"type": "generic", "operation": "later"})
     made["later"].append(document(answer)["job_id"])
     return made
