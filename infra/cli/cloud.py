@@ -26,7 +26,7 @@ SHIPPED: Final = Path(__file__).parents[2] / "template.yaml"
 
 @asynccontextmanager
 async def local_cloud(
-    where: Options, log: Path, *, port: int = 0, template: Path | None = None
+    where: Options, log: Path, *, port: int = 0, template: Path | None = None, data: Path | None = None
 ) -> AsyncIterator["LocalCloud"]:
     """`template`: by default the one here, else the one that came along. All that runs writes its lines to `log`."""
     from infra.local.cloud import LocalCloud
@@ -41,7 +41,7 @@ async def local_cloud(
     os.environ.pop("AWS_PROFILE", None)  # of this process alone: no credentials are needed, so none are looked up
     with _logging_to(log) as output:
         async with LocalCloud(
-            path, port=port, stack=where.stack, region=region, endpoint=external, output=output
+            path, port=port, stack=where.stack, region=region, endpoint=external, output=output, data=data
         ) as cloud:
             yield cloud
 

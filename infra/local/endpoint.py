@@ -32,6 +32,7 @@ from moto.sqs.models import sqs_backends
 from werkzeug.exceptions import HTTPException
 
 from infra.local.in_process import InProcessSession
+from infra.local.keeper import Call, Keeper
 from infra.local.mended_moto import ObjectBytes, mend
 from infra.local.scheduler import due_at
 from shared.errors import InvalidInput
@@ -66,6 +67,8 @@ class Endpoint:
         self._runner: web.AppRunner | None = None
         self._arrivals: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self._routes: dict[str, list[tuple[re.Pattern[str], Any]]] = {}
+        self.keeper: Keeper | None = None
+        """Hears of every request that has succeeded, before its caller does."""
 
     async def start(self, host: str = "127.0.0.1", port: int = 0) -> str:
         """Listens, on any free port if `port` is 0. Raises InvalidInput if the port or the process is taken."""
@@ -108,9 +111,16 @@ class Endpoint:
             # From here to moto nothing is awaited any more: of two polls that wake for one message, one waits on.
             body = await self._message_waiting(json.loads(body), region)
         answer = self._call_moto(service, Request.from_primitives(method, url, headers, body))
+        if self.keeper is not None and answer.status < 300:
+            self.keeper.note((service, method, url, {**headers}, body), region)
         if service == "sqs":
             self._tell_of_arrivals(body, region)
         return answer
+
+    def repeat(self, call: Call) -> Answer:
+        """A request from an earlier life, past everything but moto."""
+        service, method, url, headers, body = call
+        return self._call_moto(service, Request.from_primitives(method, url, headers, body))
 
     def _call_moto(self, service: str, request: Request) -> Answer:
         handler = next((call for path, call in self._routes.get(service, []) if path.match(request.raw_path)), None)

@@ -26,6 +26,7 @@ from infra.local.containers import Function
 from infra.local.destination import GivenUp, send_given_up
 from infra.local.events import Event, InvocationFailed, failed_items, state_of, stream_record, window_fields
 from infra.local.filters import passes
+from infra.local.keeper import Keeper
 from infra.local.specs import StreamSource
 from shared.aws.clients import Clients
 
@@ -52,7 +53,10 @@ class _Shard:
 class StreamPoller:
     """`run()` follows every shard of the table's stream until it is cancelled."""
 
-    def __init__(self, source: StreamSource, function: Function, clients: Clients) -> None:
+    def __init__(
+        self, source: StreamSource, function: Function, clients: Clients, keeper: Keeper | None = None
+    ) -> None:
+        self._keeper = keeper
         self._source = source
         self._function = function
         self._clients = clients
@@ -83,6 +87,8 @@ class StreamPoller:
             page = {"ExclusiveStartShardId": page["LastEvaluatedShardId"]}
 
     async def _follow(self, shard: _Shard) -> None:
+        if self._keeper is not None:
+            shard.last = self._keeper.position(self._function.spec.name, shard.stream_arn)
         shard.iterator = await self._iterator(shard)
         while shard.iterator is not None:
             records = [stream_record(record, shard.stream_arn) for record in await self._batch(shard)]
@@ -90,7 +96,10 @@ class StreamPoller:
                 if window != shard.window:
                     await self._end_window(shard)
                     shard.window, shard.state = window, {}
-                await self._deliver(shard, [*some])
+                await self._deliver(shard, batch := [*some])
+                if self._keeper is not None:
+                    last = batch[-1]["dynamodb"]["SequenceNumber"]
+                    self._keeper.note_position(self._function.spec.name, shard.stream_arn, last)
             if not records and self._is_window_over(shard):  # else more of the window's records may wait in the shard
                 await self._end_window(shard)
         await self._end_window(shard)

@@ -1,6 +1,7 @@
 """`longshore up`: the whole system on this machine."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,37 +25,57 @@ EXAMPLES: Final = (
     "--port", type=click.IntRange(0, 65_535), default=4599, show_default=True, help="Where to listen; 0: any."
 )
 @click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Keep everything in this directory, of yours alone.",
+)
+@click.option(
     "--template", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="By default the one here."
 )
-def command(port: int, template: Path | None) -> None:
+def command(port: int, data: Path | None, template: Path | None) -> None:
     """Start the local cloud on this machine.
 
     Everything in template.yaml runs here: queues, tables, bucket, functions. Ctrl-C ends it. Nothing is kept:
-    the next start is empty. With --endpoint localstack (or a URL) the stack is made there, and only
-    the functions run here.
+    the next start is empty, unless --data names a directory. With --endpoint localstack (or a URL) the stack is
+    made there, and only the functions run here.
 
     \b
     Examples:
       longshore up
       longshore up --port 0
+      longshore up --data .longshore/data
       longshore up --endpoint localstack
     """
-    asyncio.run(_up(options_of_a_new_cloud(), port, template))
+    asyncio.run(_up(options_of_a_new_cloud(), port, data, template))
 
 
-async def _up(where: Options, port: int, template: Path | None) -> None:
+async def _up(where: Options, port: int, data: Path | None, template: Path | None) -> None:
     from infra.cli.cloud import HOME, local_cloud, until_signalled
 
     log = (HOME / "up.log").absolute()
-    async with local_cloud(where, log, port=port, template=template) as cloud:
-        _welcome(where, cloud, log)
+    async with local_cloud(where, log, port=port, template=template, data=data) as cloud:
+        if cloud.is_resumed:
+            await _audit(where, cloud)
+        _welcome(where, cloud, log, data)
         await until_signalled(cloud.serve())
         click.echo("Ending what runs …", err=True)
 
 
-def _welcome(where: Options, cloud: "LocalCloud", log: Path) -> None:
-    from dataclasses import replace
+async def _audit(where: Options, cloud: "LocalCloud") -> None:
+    """Whatever was on its way when the last life ended is sent on its way again."""
+    from infra.cli.connect import ports_at
+    from shared.audit import Books
+    from shared.runtime.audit import audited
 
+    async with ports_at(replace(where, endpoint=cloud.endpoint_url)) as ports:
+        books = Books(started_at=ports.now())
+        async for _ in audited(ports, books, repair=True, late_ms=0):
+            pass
+    alive = sum(count for status, count in books.statuses.items() if not status.is_terminal)
+    click.echo(f"Going on with {books.rows:,} jobs: {alive:,} alive, {books.repaired:,} of them woken", err=True)
+
+
+def _welcome(where: Options, cloud: "LocalCloud", log: Path, data: Path | None) -> None:
     from rich.panel import Panel
 
     from infra.cli.connect import PORT
@@ -78,7 +99,7 @@ def _welcome(where: Options, cloud: "LocalCloud", log: Path) -> None:
     console.print("In another terminal:\n")
     for example in EXAMPLES:
         console.print("  " + example.format(shop=_shop(), flags=where.flags), soft_wrap=True)
-    console.print("\nCtrl-C ends it, and forgets everything.")
+    console.print(f"\nCtrl-C ends it, and {'forgets everything' if data is None else f'{data} keeps everything'}.")
 
 
 def _shop() -> Path:
