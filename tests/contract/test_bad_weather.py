@@ -11,6 +11,7 @@ from typing import cast
 import aiohttp
 import pytest
 from botocore.exceptions import ConnectionClosedError
+from botocore.retries.standard import ExponentialBackoff, RetryContext
 
 from infra.local.endpoint import Answer, Endpoint
 from infra.local.in_process import InProcessSession
@@ -118,6 +119,87 @@ async def denied(_: Request) -> Answer:
 
 async def denied_by_s3(_: Request) -> Answer:
     return Answer(403, {}, b"<Error><Code>AccessDenied</Code><Message>not you</Message></Error>")
+
+
+# --- what the adapters wait out ---------------------------------------------------------------------------------------
+
+THROTTLES = {
+    "ProvisionedThroughputExceededException": 400,
+    "ThrottlingException": 400,
+    "RequestLimitExceeded": 400,
+    "InternalServerError": 500,
+    "ServiceUnavailable": 503,
+}
+
+
+def refused_with(code: str) -> Weather:
+    body = json.dumps({"__type": code, "message": "not now"}).encode()
+
+    async def mishap(_: Request) -> Answer:
+        return Answer(THROTTLES[code], {}, body)
+
+    return mishap
+
+
+async def reset(_: Request) -> Answer:
+    raise ConnectionClosedError(endpoint_url="https://aws")
+
+
+def times(operation: str, count: int, mishap: Weather) -> Weather:
+    """The first so many such requests meet the mishap."""
+    left = iter(range(count))
+
+    async def weather(request: Request) -> Answer:
+        happening = mishap if request.operation == operation and next(left, None) is not None else fine
+        return await happening(request)
+
+    return weather
+
+
+@pytest.fixture
+def thrown(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """botocore's dice show nothing: it waits no time, and each throw is noted with the attempt that it is for."""
+    attempts: list[int] = []
+
+    def delay_s(_backoff: ExponentialBackoff, context: RetryContext) -> float:
+        attempts.append(context.attempt_number)
+        return 0.0
+
+    monkeypatch.setattr(ExponentialBackoff, "delay_amount", delay_s)
+    return attempts
+
+
+@pytest.mark.parametrize("mishap", [*map(refused_with, THROTTLES), reset], ids=[*THROTTLES, "reset"])
+def test_a_storm_that_passes_is_waited_out_by_the_adapter(
+    aws_world: World, under: Under, mishap: Weather, thrown: list[int]
+) -> None:
+    row = job(aws_world.fresh("tenant"))
+    ports, sky = under(times("UpdateItem", 3, mishap))
+    assert isinstance(aws_world.run(ports.jobs.apply(submit(row))), Applied)
+    assert thrown == [1, 2, 3]
+    ports, sky = under(always("UpdateItem", mishap))
+    with pytest.raises(WorldFault):
+        aws_world.run(ports.jobs.apply(submit(row)))
+    assert sky.seen == ["UpdateItem"] * 4
+
+
+def test_two_that_were_throttled_together_do_not_come_back_together() -> None:
+    """Full jitter: https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/"""
+    backoff = ExponentialBackoff()
+    delays_s = {backoff.delay_amount(RetryContext(attempt_number=3)) for _ in range(20)}
+    assert len(delays_s) == 20
+    assert 0 < min(delays_s) < max(delays_s) < 4
+
+
+def test_a_slow_bucket_is_waited_for(aws_world: World, under: Under, thrown: list[int]) -> None:
+    async def slow_down(_: Request) -> Answer:
+        return Answer(503, {}, b"<Error><Code>SlowDown</Code><Message>reduce your rate</Message></Error>")
+
+    ports, sky = under(times("PUT", 2, slow_down))
+    key = aws_world.fresh("key")
+    aws_world.run(ports.objects.put(key, b"body"))
+    assert aws_world.run(aws_world.ports.objects.get(key)) == b"body"
+    assert (sky.seen, thrown) == (["PUT"] * 3, [1, 2])
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------
@@ -237,6 +319,36 @@ def test_what_a_batch_does_not_take_is_tried_again_and_then_named(aws_world: Wor
 
     aws_world.run(story())
     assert sky.seen.count("SendMessageBatch") == 3
+
+
+def test_of_many_messages_exactly_those_are_named_that_were_not_taken(aws_world: World, under: Under) -> None:
+    """Three requests, each refused in part, for the sender's fault or for AWS's own."""
+    bad = {"3": False, "12": True, "13": False, "24": True}
+
+    async def partly(request: Request) -> Answer:
+        asked = json.loads(request.body)
+        taken = [entry for entry in asked["Entries"] if entry["Id"] not in bad]
+        body: dict[str, object] = {"Successful": []}
+        if taken:
+            answer = await request.forward(json.dumps(asked | {"Entries": taken}).encode())
+            assert isinstance(answer.body, bytes)
+            body = json.loads(answer.body)
+        refused = [entry["Id"] for entry in asked["Entries"] if entry["Id"] in bad]
+        failed = [{"Id": name, "Code": "X", "Message": "no", "SenderFault": bad[name]} for name in refused]
+        return Answer(200, {}, json.dumps(body | {"Failed": failed}).encode())
+
+    ports, _ = under(always("SendMessageBatch", partly))
+
+    async def story() -> None:
+        job_type = await aws_world.queue()
+        assert await ports.queues.send([Outgoing(job_type, str(number)) for number in range(25)]) == [3, 12, 13, 24]
+        came: list[str] = []
+        while found := await ports.queues.receive(job_type, max_messages=10, wait_s=0):
+            came += [message.body for message in found]
+            await ports.queues.delete(job_type, [message.receipt for message in found])
+        assert sorted(came, key=int) == [str(number) for number in range(25) if str(number) not in bad]
+
+    aws_world.run(story())
 
 
 def test_a_delete_that_was_not_made_is_told(aws_world: World, under: Under) -> None:

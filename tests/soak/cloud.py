@@ -70,9 +70,14 @@ class Cloud:
 
 
 def kill(pid: int) -> None:
-    """With everything it started, at once; who died by himself is no error."""
+    """With everything it started, at once."""
+    signalled(pid, signal.SIGKILL)
+
+
+def signalled(pid: int, number: signal.Signals) -> None:
+    """Who has died by himself is no error."""
     with suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+        os.killpg(pid, number)
 
 
 @contextmanager

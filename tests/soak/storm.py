@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
@@ -17,7 +18,7 @@ from shared.runtime.quarantine import PARTITION
 from shared.runtime.service import Service
 from shared.runtime.wiring import ports_of
 from tests.soak import ledger
-from tests.soak.cloud import Cloud, kill
+from tests.soak.cloud import Cloud, kill, signalled
 from tests.soak.judge import SETTLED, Books
 from tests.soak.producer import settings_at
 from tests.soak.repair import repair
@@ -69,7 +70,7 @@ class Storm:
         while loop.time() < ends_s and not any(line["what"] == "effect" for line in ledger.read(self.cloud.ledger)):  # noqa: ASYNC110  other processes write it
             await asyncio.sleep(0.1)
         ledger.tell("storm")
-        begun_s, acts = loop.time(), self._acts()
+        begun_s, acts = loop.time(), [*self._acts(), self._purge]
         while (passed_s := loop.time() - begun_s) < self.plan.storm_s:
             await asyncio.sleep(self.dice.uniform(0.5, 1.5) * self.plan.act_every_s)
             assert self.cloud.up.poll() is None, "the local cloud died"
@@ -166,9 +167,15 @@ class Storm:
             ledger.tell("purged")
 
     async def _give_up(self) -> None:
-        """Receive what is at hand until the queue has enough of it: some messages become dead letters."""
+        """Everybody who works is asleep, while somebody else receives what is there too often: it is given up."""
+        asleep = [*(worker.pid for worker in self.cloud.workers), *self.cloud.containers(of_reactor=False)]
+        for pid in asleep:
+            signalled(pid, signal.SIGSTOP)
         for _ in range(RECEIVES_MAX):
-            await self._sqs("receive_message", QUEUE, MaxNumberOfMessages=10, WaitTimeSeconds=0, VisibilityTimeout=0)
+            await self._sqs("receive_message", QUEUE, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=0)
+        for pid in asleep:
+            signalled(pid, signal.SIGCONT)
+        ledger.tell("given_up")
 
     # --- small things -------------------------------------------------------------------------------------------------
 

@@ -25,9 +25,9 @@ def test_whatever_is_killed_the_books_balance(tmp_path: Path, monkeypatch: pytes
         storm_s=8,
         workers=2,
         producers=2,
-        customers=12,
+        customers=20,
         patience_s=3,
-        act_every_s=0.8,
+        act_every_s=0.7,
         repair_after_s=4,
         calm_s=120,
     )
