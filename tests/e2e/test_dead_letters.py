@@ -18,7 +18,7 @@ SHORT = {
     "handlers.jobs.${Name}": "tests.e2e.doomed.${Name}",
     "handlers.dead_letter.handler": "tests.e2e.doomed.dead_letter.handler",
     "FunctionTimeout: 75": "FunctionTimeout: 5",
-    "Visibility: 106": "Visibility: 7",
+    "Visibility: 106": "Visibility: 10",
     "Visibility: 345": "Visibility: 1",
     "maxReceiveCount: 20": "maxReceiveCount: 3",
 }
@@ -63,7 +63,7 @@ def ended(longshore: Longshore, job_id: str) -> Any:
         job = answer.document if answer.code == 0 else {"status": "RUNNING"}
         return job if job["status"] not in ("QUEUED", "RUNNING") else None
 
-    return eventually(look)
+    return eventually(look, deadline_s=150)
 
 
 def test_what_kills_its_workers_is_buried_with_its_last_words_and_its_neighbours_are_untouched(
