@@ -317,6 +317,20 @@ def test_a_thousand_calls_under_way_when_it_opens_write_no_more_than_the_thresho
     played(story)
 
 
+def test_an_open_circuit_is_neither_read_nor_written_until_its_time_is_over() -> None:
+    async def story(ports: Ports, side: MeteredSide, host: Host) -> None:
+        await opened(ports, host)
+        circuits = Circuits(ports)
+        side.requests.clear()
+        for _ in range(RESET_S):
+            assert await asyncio.gather(*(tried(circuits, host) for _ in range(20))) == ["open"] * 20
+            assert await circuits.shut_s(KEY, Breaker()) > 0
+            await asyncio.sleep(0.9)
+        assert side.requests == {"get": 1}
+
+    played(story)
+
+
 def test_many_processes_whose_calls_fail_at_once_write_little_beyond_the_threshold() -> None:
     async def story(ports: Ports, side: MeteredSide, host: Host) -> None:
         processes, host.lasts_s = [Circuits(ports) for _ in range(20)], 1
