@@ -22,7 +22,7 @@ from infra.local.in_process import InProcessSession
 from tests.bench.capacity import Item, index_units, item_bytes, read_units, write_units
 
 WRITES: Final = {"UpdateItem", "PutItem"}
-READS: Final = {"GetItem", "Query"}
+READS: Final = {"GetItem", "Query", "Scan"}
 FREE: Final = {"CreateTable", "DescribeTable", "DescribeTimeToLive", "UpdateTimeToLive"}
 
 SQS_REQUEST_BYTES: Final = 64 * 1024
