@@ -30,7 +30,7 @@ async def keep_payload(ports: Ports, job: Job, body: str) -> None:
             expires_at = (max(job.created_at, job.due_at) + SIDE_RETENTION_MS) // 1000
             await ports.side.put_once(job.key, _payload_sk(job), body, expires_at=expires_at)
         case "s3":
-            await ports.objects.put(_payload_key(job), body.encode())
+            await ports.objects.put(payload_key(job), body.encode())
 
 
 async def payload_of(ports: Ports, job: Job) -> str:
@@ -42,7 +42,7 @@ async def payload_of(ports: Ports, job: Job) -> str:
         case "side":
             body = await ports.side.get(job.key, _payload_sk(job))
         case _:
-            data = await ports.objects.get(_payload_key(job))
+            data = await ports.objects.get(payload_key(job))
             body = None if data is None else data.decode()
     if body is None:
         raise Permanent("payload_gone", f"the payload is no longer kept ({job.payload_place})", field="payload")
@@ -98,6 +98,6 @@ def _payload_sk(job: Job) -> str:
     return f"payload#{job.payload_hash}"
 
 
-def _payload_key(job: Job) -> str:
+def payload_key(job: Job) -> str:
     row_key(job.tenant_id, job.job_id)  # refuses what cannot be a key
     return f"payloads/{job.tenant_id}/{job.job_id}/{job.payload_hash}.json"

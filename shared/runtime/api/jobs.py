@@ -1,19 +1,22 @@
 """The routes of jobs: one function each, as short as what it does."""
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+from pydantic import BaseModel, Field, JsonValue, StringConstraints
 from pydantic_core import from_json, to_json
 
 from shared.errors import InvalidInput, NotFound
 from shared.job import Job, rfc3339
 from shared.payloads import read_payload
-from shared.payloads.results import ErrorBody, Response
+from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.retry import DELAY_S_MAX
 from shared.runtime.api.app import Call
+from shared.runtime.api.filters import Query
 from shared.runtime.api.messages import Answer, Caller, answer_json
 from shared.runtime.api.problems import Refusal
+from shared.runtime.documents import payload_key
 from shared.status import Status
 from shared.view import MoveView, view_of
 from shared.why import Reason, why
@@ -21,13 +24,10 @@ from shared.why import Reason, why
 LINK_S: Final = 900
 """A link to an artefact holds this long: it dies with the session of the role that signs it."""
 
+ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+"""Lambda answers with 6 MB at most, and JSON within JSON grows."""
+
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
-
-
-class Query(BaseModel):
-    """Of the query string: texts that must read as what is asked for, and nothing else."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SubmitQuery(Query):
@@ -49,7 +49,10 @@ class Accepted(BaseModel):
 
 
 class PayloadView(BaseModel):
-    payload: JsonValue
+    """One too large for an answer (over 4 MB) is behind `href`, for 15 minutes."""
+
+    payload: JsonValue = None
+    href: str | None = None
 
 
 class Events(BaseModel):
@@ -80,7 +83,8 @@ class Link(BaseModel):
 
 
 class Result(Response):
-    """The job's standard response, and a link to each artefact that it names."""
+    """The job's standard response, and a link to each artefact that it names. One too large for an answer (over 4 MB)
+    comes without `result`, `details` and `payload`, and with a link to the whole document."""
 
     links: list[Link]
 
@@ -113,7 +117,11 @@ async def redrive(call: Call) -> Answer:
 
 
 async def payload(call: Call) -> Answer:
-    return answer_json(200, {"payload": from_json(await call.service.payload(await _job(call)))})
+    job = await _job(call)
+    if job.payload_place == "s3":
+        href = await call.ports.objects.presign(payload_key(job), seconds=LINK_S)
+        return answer_json(200, PayloadView(href=href))
+    return answer_json(200, PayloadView(payload=from_json(await call.service.payload(job))))
 
 
 async def events(call: Call) -> Answer:
@@ -134,11 +142,13 @@ async def result(call: Call) -> Answer:
     job = await _job(call)
     response = await call.service.result(job)
     bucket, prefix = call.ports.objects.bucket, f"artifacts/{job.tenant_id}/{job.job_id}/"
-    found = sorted(_urls(response.data.model_dump(mode="json"), f"s3://{bucket}/{prefix}"))
-    keys = [url.removeprefix(f"s3://{bucket}/") for url in found]
-    hrefs = [await call.ports.objects.presign(key, seconds=LINK_S) for key in keys]
-    links = [Link(url=url, href=href) for url, href in zip(found, hrefs, strict=True)]
-    return answer_json(200, Result(**dict(response), links=links))
+    urls = sorted(_urls(response.data.model_dump(mode="json"), f"s3://{bucket}/{prefix}"))
+    answer = answer_json(200, Result(**dict(response), links=await _links(call, urls)))
+    if len(answer.body) <= ANSWER_BYTES_MAX:
+        return answer
+    slim = ResponseData(job_id=job.job_id, type=job.type)
+    links = await _links(call, [f"s3://{bucket}/{job.result}"])
+    return answer_json(200, Result(success=response.success, data=slim, error=response.error, links=links))
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
@@ -171,6 +181,13 @@ def _of_caller(document: dict[str, object], caller: Caller) -> dict[str, object]
     if not mine.keys() & {"user_id", "userId"} and NAME.fullmatch(caller.user_id):
         mine["user_id"] = caller.user_id
     return mine
+
+
+async def _links(call: Call, urls: Sequence[str]) -> list[Link]:
+    objects = call.ports.objects
+    keys = [url.removeprefix(f"s3://{objects.bucket}/") for url in urls]
+    hrefs = [await objects.presign(key, seconds=LINK_S) for key in keys]
+    return [Link(url=url, href=href) for url, href in zip(urls, hrefs, strict=True)]
 
 
 def _urls(value: JsonValue, prefix: str) -> set[str]:

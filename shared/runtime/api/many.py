@@ -7,10 +7,9 @@ import csv
 import io
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import Conflict, NotFound
 from shared.fingerprint import fingerprint_of
@@ -18,7 +17,7 @@ from shared.job import Job, rfc3339
 from shared.payloads.base import Name
 from shared.payloads.results import ErrorBody
 from shared.runtime.api.app import Call
-from shared.runtime.api.jobs import Query
+from shared.runtime.api.filters import Cursor, FilterQuery, Query, Wanted, ms
 from shared.runtime.api.messages import Answer, answer_json
 from shared.runtime.redriving import redrive_paced
 from shared.selection import ALIVE, Filter
@@ -28,39 +27,6 @@ from shared.view import JobView, view_of
 EXPORT_MAX: Final = 1_000
 GROUPED_MAX: Final = 2_000
 BULK_MAX: Final = 200
-
-Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-Cursor = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
-Statuses = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]+(,[A-Za-z_]+)*$", max_length=100)]
-
-
-class FilterQuery(Query):
-    """`status`: one or more, by commas. `since` and `until` are of the creation, RFC 3339."""
-
-    status: Statuses | None = None
-    type: Name | None = None
-    error: Text | None = None
-    text: Text | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        unknown = {word for word in (self.status or "").upper().split(",") if word} - {*Status}
-        if unknown:
-            raise ValueError(f"there is no status {', '.join(sorted(unknown))}; there are {', '.join(Status)}")
-        return self
-
-    def filter(self, default: Iterable[Status] = ()) -> Filter:
-        said = {Status(word) for word in (self.status or "").upper().split(",") if word}
-        return Filter(
-            statuses=frozenset(said or default),
-            type=self.type,
-            error=self.error,
-            text=self.text,
-            created_since=_ms(self.since),
-            created_until=_ms(self.until),
-        )
 
 
 class ListQuery(FilterQuery):
@@ -106,29 +72,6 @@ class ErrorsQuery(Query):
     cursor: Cursor | None = None
 
 
-class Wanted(BaseModel):
-    """Which jobs: at least one of these must be said. Times are RFC 3339, of the creation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    status: list[Status] = []
-    type: Name | None = None
-    error: Text | None = None
-    text: Text | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
-
-    def filter(self) -> Filter:
-        return Filter(
-            statuses=frozenset(self.status),
-            type=self.type,
-            error=self.error,
-            text=self.text,
-            created_since=_ms(self.since),
-            created_until=_ms(self.until),
-        )
-
-
 class Bulk(BaseModel):
     """Up to 200 jobs a request; go on with the `cursor` of its answer. `dry_run` only counts."""
 
@@ -172,7 +115,7 @@ async def jobs_list(call: Call) -> Answer:
 async def errors(call: Call) -> Answer:
     query = call.query(ErrorsQuery)
     failed = frozenset({Status.FAILED, Status.PARTIAL_SUCCESS})
-    wanted = Filter(statuses=failed, type=query.type, created_since=_ms(query.since))
+    wanted = Filter(statuses=failed, type=query.type, created_since=ms(query.since))
     jobs, looked_at, cursor = await _gathered(call, wanted, query.cursor, GROUPED_MAX)
     return answer_json(200, ErrorGroups(groups=_groups(jobs), looked_at=looked_at, cursor=cursor))
 
@@ -296,7 +239,3 @@ def _harmless(value: object) -> str:
 
 def _jsonl(rows: Iterable[JobView]) -> bytes:
     return b"".join(row.model_dump_json(exclude_none=True).encode() + b"\n" for row in rows)
-
-
-def _ms(at: datetime | None) -> int | None:
-    return None if at is None else round(at.timestamp() * 1000)

@@ -95,6 +95,24 @@ def test_a_job_from_its_submission_to_its_result() -> None:
     with_client(story)
 
 
+def test_what_is_too_large_for_an_answer_is_behind_a_link() -> None:
+    async def large(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        return ProcessResult(data={"rows": "x" * 5_000_000})
+
+    async def story(client: Client) -> None:
+        job_id = await client.submit(parameters={"text": "y" * 3_000_000})
+        await client.world.drain()
+        payload = document(await client.ask("GET", f"/jobs/{job_id}/payload"))
+        assert set(payload) == {"href"}
+        result = document(await client.ask("GET", f"/jobs/{job_id}/result"))
+        assert result["success"]
+        assert "result" not in result["data"]
+        (link,) = result["links"]
+        assert link["url"].endswith("_result.json")
+
+    with_client(story, large)
+
+
 def test_the_same_key_is_the_same_job_and_another_payload_a_conflict() -> None:
     async def story(client: Client) -> None:
         body = {"type": "generic", "operation": "x"}
