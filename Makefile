@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS := true
 # What functions run on is said once, in the template.
 RUNTIME := $(shell sed -n 's/^ *Runtime: python//p' template.yaml | head -n 1)
 
-.PHONY: demo test check sim bench install lock format clean bundles sam deploy
+.PHONY: demo test check sim bench soak install lock format clean bundles sam deploy
 
 demo: install            ## run the main job end to end on the embedded local cloud
 	$(RUN)longshore demo
@@ -30,6 +30,9 @@ sim: install             ## live through 2,000 worlds of bad weather; make sim S
 
 bench: install           ## what a job costs: requests, write units, CPU, memory, imports
 	$(RUN)python -m tests.bench
+
+soak: install            ## thousands of jobs on real processes, killed at random: SECONDS=300 SEED=…
+	$(RUN)python -m tests.soak
 
 install: $(VENV)/.done
 

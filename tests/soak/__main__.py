@@ -24,7 +24,7 @@ def main() -> int:
         producers=2,
         customers=30,
         patience_s=10,
-        act_every_s=6,
+        act_every_s=4,
         repair_after_s=130,
         calm_s=900,
     )

@@ -19,6 +19,7 @@ from shared.ports import Outgoing, Ports
 from shared.runtime.service import Service
 from shared.runtime.settings import LOCAL, Settings
 from shared.runtime.wiring import ports_of
+from tests.soak import brisk
 from tests.soak.jobs import KINDS
 from tests.soak.ledger import tell
 
@@ -62,7 +63,7 @@ async def _one(ports: Ports, dice: Random, name: str) -> tuple[str, str] | None:
     payload = GenericPayload(
         tenant_id=dice.choice(TENANTS),
         operation=kind,
-        parameters={"seconds": round(dice.uniform(0.2, 2.5), 2)},
+        parameters={"seconds": round(dice.uniform(0.2, 2.5 if brisk.is_asked() else 8), 2)},
         options=GenericOptions(retries=KINDS[kind].retries),
     )
     job_id = derived_job_id(payload.tenant_id, "generic", name)
