@@ -119,8 +119,9 @@ def test_nothing_selected_is_nothing_done(longshore: Longshore) -> None:
 def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore) -> None:
     async def kept() -> None:
         settings = Settings(endpoint_url=longshore.endpoint, region="us-east-1", credentials=("local", "local"))
+        hostile = '{"longshore": 1, "\\u001b[31m": 1}'
         async with ports_of(settings) as ports:
-            for item_id, body in (("m-1", '{"operation": "echo"}'), ("m-2", "é" * 70_000)):
+            for item_id, body in (("m-1", '{"operation": "echo"}'), ("m-2", "é" * 70_000), ("m-3", hostile)):
                 await quarantine(ports, stack="t", source="generic", item_id=item_id, body=body, reason="bad\x1b[31m")
 
     asyncio.run(kept())
@@ -128,10 +129,12 @@ def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore
     assert r"bad\x1b[31m" in listed
     assert "in S3, quarantine/generic/m-2" in listed
     assert longshore("quarantine", "show", "generic#m-2", "--json").document["body"] == "é" * 70_000
-    retried = longshore("quarantine", "retry", "generic#m-1", "generic#m-2")
+    retried = longshore("quarantine", "retry", "generic#m-1", "generic#m-2", "generic#m-3")
     assert retried.out == "generic#m-1  sent to the queue of generic\n"
+    assert "\x1b" not in retried.err
     assert retried.code == 2
     job_id = derived_job_id("generic", "m-1")
     eventually(lambda: longshore("status", job_id).code == 0)
     assert longshore("watch", job_id).code == 0
-    assert [item["id"] for item in longshore("quarantine", "list", "--json").document["items"]] == ["generic#m-2"]
+    left = longshore("quarantine", "list", "--json").document["items"]
+    assert {item["id"] for item in left} == {"generic#m-2", "generic#m-3"}

@@ -114,7 +114,7 @@ async def _retry(where: Options, item_ids: tuple[str, ...], source: str | None) 
             try:
                 done[item_id] = await retry(ports, item_id)
             except (Conflict, NotFound) as problem:
-                problems.append(type(problem)(problem.code, problem.message, field=item_id))
+                problems.append(type(problem)(problem.code, plain(problem.message), field=plain(item_id)))
     if where.json:
         print_json({"retried": done})
     for item_id, outcome in done.items() if not where.json else ():
