@@ -68,7 +68,7 @@ class Jobs:
         **fields: object,
     ) -> object:
         payload = read_payload(json.dumps({"type": kind, **fields}))
-        job = _job(job_id or f"job_{next(self._numbers)}", epoch, checkpoint)
+        job = job_row(job_id or f"job_{next(self._numbers)}", epoch, checkpoint)
         self.runs.append(Run(job, ends_at=ends_at, lease_until=1 << 60, began_at=0))
         return await TYPES[kind].function(payload, Context(self.runs[-1], self.ports, structlog.get_logger()))
 
@@ -108,7 +108,7 @@ def ask_postgres(url: str, query: str) -> list[tuple[Any, ...]]:  # Any: whateve
         return cursor.fetchall() if cursor.description else []
 
 
-def _job(job_id: str, epoch: int, checkpoint: str | None) -> Job:
+def job_row(job_id: str, epoch: int, checkpoint: str | None) -> Job:
     return Job(
         tenant_id="default",
         job_id=job_id,
