@@ -27,7 +27,9 @@ def judge(cloud: Cloud, producers: Producers) -> None:
 
 def unattended(cloud: Cloud, read: int) -> list[Job]:
     """Who lives, and is waited for by no message, no schedule, and no record that the reactor has yet to read."""
-    held = (meant(held.body, held.message_id) for held in cloud.queues.held.get(JOB_TYPE, ()))
+    queues = cloud.queues
+    messages = (*queues.held.get(JOB_TYPE, ()), *queues.dead_letters.get(JOB_TYPE, ()))
+    held = (meant(message.body, message.message_id) for message in messages)
     soon = cloud.weather.now() - 1_000
     scheduled = (meant(message.body, "") for at, message in cloud.schedules.made.values() if at > soon)
     unread = (record for record in cloud.jobs.stream[read:] if consequence(record.old, record.new))

@@ -16,7 +16,7 @@ from shared.memory import jobs as memory_jobs
 from shared.moves import Lease, Move, reclaim
 from shared.ports import Message, Ports
 from shared.retry import Policy
-from shared.runtime import attempt, ending, reactor, service, worker
+from shared.runtime import attempt, audit, dead_letters, ending, reactor, service, worker
 from shared.runtime.ending import failed
 from shared.runtime.floor import Floor
 from shared.runtime.host import Host
@@ -173,6 +173,17 @@ def waking(whom: Callable[[Job | None, Job | None], bool]) -> Mutation:
     return lambda patch: patch.setattr(reactor, "consequence", mutant)
 
 
+# --- those who come after ---------------------------------------------------------------------------------------------
+
+
+def nobody_woken_by_the_audit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(audit, "wakeup_for", lambda job: None)
+
+
+def dead_letters_dropped(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(dead_letters, "fate", lambda *_: Action(Do.ACKNOWLEDGE, "mutant"))
+
+
 MUTATIONS: Final[dict[str, Mutation]] = {
     "acknowledge before the settlement": acknowledged_before_the_settlement,
     "publish where all runs publish": published_where_all_runs_publish,
@@ -187,7 +198,6 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "acknowledge what is leased": deciding(Do.HIDE, "leased", Do.ACKNOWLEDGE),
     "acknowledge what is not due": deciding(Do.HIDE, "not_due", Do.ACKNOWLEDGE),
     "acknowledge what nobody works on": deciding(Do.RECLAIM, "lease_over", Do.ACKNOWLEDGE),
-    "keep what is stale": deciding(Do.ACKNOWLEDGE, "stale", Do.HIDE),
     "never take over": deciding(Do.RECLAIM, "lease_over", Do.HIDE),
     "never bury": deciding(Do.BURY, "lease_over", Do.RECLAIM),
     "pay for a neighbour's death": dying(alone=True),
@@ -201,5 +211,7 @@ MUTATIONS: Final[dict[str, Mutation]] = {
     "call failed sends done": failed_sends_called_done,
     "wake nobody after the first time": waking(lambda old, _: old is None),
     "wake nobody for a start": waking(lambda old, new: old is not None or new is None or new.epoch == 0),
+    "wake nobody by the audit": nobody_woken_by_the_audit,
+    "drop dead letters": dead_letters_dropped,
     **without_guards(),
 }

@@ -5,12 +5,11 @@ come in any order, some come twice, a batch is taken in part.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextvars import copy_context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final
 
-from shared.job import Job
 from shared.memory.jobs import MemoryJobs
 from shared.memory.objects import MemoryObjects
 from shared.memory.queues import MemoryQueues
@@ -18,7 +17,7 @@ from shared.memory.schedules import MemorySchedules
 from shared.memory.side import MemorySide
 from shared.moves import Move
 from shared.payloads.base import Encryption
-from shared.ports import Applied, Message, Outgoing, Page, Ports, Refused, Upload
+from shared.ports import Applied, Message, Outgoing, Ports, Refused, Upload
 from tests.simulation.faults import faulty
 from tests.simulation.ledger import Ledger
 from tests.simulation.weather import PROCESS, Process, Weather
@@ -36,24 +35,29 @@ class Cloud:
 
     weather: Weather
     ledger: Ledger
-    jobs: MemoryJobs
+    jobs: "WitnessedJobs"
     side: MemorySide
     queues: MemoryQueues
     schedules: MemorySchedules
     others: Ports
     """Whatever nobody looks at here."""
-    objects: MemoryObjects = field(default_factory=MemoryObjects)
+    objects: "WitnessedObjects"
+
+    @property
+    def witnessed(self) -> "WitnessedQueues":
+        """As Lambda's pollers meet the queues: they are none of ours."""
+        return WitnessedQueues(self.queues, self.ledger, self.weather)
 
     def ports(self, process: Process) -> Ports:
         """The world as `process` meets it."""
         random = self.weather.random
         ports = replace(
             self.others,
-            jobs=WitnessedJobs(self.jobs, self.ledger),
+            jobs=self.jobs,
             side=self.side,
-            queues=WitnessedQueues(self.queues, self.ledger, self.weather),
+            queues=self.witnessed,
             schedules=WitnessedSchedules(self.schedules),
-            objects=WitnessedObjects(self.objects, self.ledger),
+            objects=self.objects,
             now=process.now,
             dice=random.random,
             token=lambda: f"{random.getrandbits(64):016x}",
@@ -66,26 +70,15 @@ def alive(process: Process | None) -> Process | None:
     return process if process is not None and process.alive else None
 
 
-class WitnessedJobs:
-    def __init__(self, jobs: MemoryJobs, ledger: Ledger) -> None:
-        self._jobs = jobs
-        self._ledger = ledger
+class WitnessedJobs(MemoryJobs):
+    ledger: Ledger
 
     async def apply(self, move: Move) -> Applied | Refused:
-        answer = await self._jobs.apply(move)
-        if len(self._jobs.stream) > self._ledger.judged:  # no other task has had its turn since: it is this write's
-            self._ledger.judged += 1
-            self._ledger.moved(self._jobs.stream[-1], move, alive(PROCESS.get()))
+        answer = await super().apply(move)
+        if len(self.stream) > self.ledger.judged:  # no other task has had its turn since: it is this write's
+            self.ledger.judged += 1
+            self.ledger.moved(self.stream[-1], move, alive(PROCESS.get()))
         return answer
-
-    async def get(self, tenant_id: str, job_id: str) -> Job | None:
-        return await self._jobs.get(tenant_id, job_id)
-
-    async def list(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> Page:
-        return await self._jobs.list(tenant_id, limit=limit, cursor=cursor)
-
-    async def scan(self, *, cursor: str | None = None) -> Page:
-        return await self._jobs.scan(cursor=cursor)
 
 
 class WitnessedQueues:
@@ -135,27 +128,17 @@ class WitnessedSchedules:
         await asyncio.create_task(self._schedules.wake_at(name, at, message), context=nobody)
 
 
-class WitnessedObjects:
-    def __init__(self, objects: MemoryObjects, ledger: Ledger) -> None:
-        self._objects = objects
+class WitnessedObjects(MemoryObjects):
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__()
         self._ledger = ledger
-        self.bucket = objects.bucket
 
     async def put(self, key: str, body: bytes, *, content_type: str = "application/json") -> None:
-        await self._objects.put(key, body, content_type=content_type)
+        await super().put(key, body, content_type=content_type)
         if key.startswith("artifacts/"):
             self._ledger.wrote(key)
 
-    async def get(self, key: str) -> bytes | None:
-        return await self._objects.get(key)
-
-    def stream(self, key: str) -> AsyncIterator[bytes]:
-        return self._objects.stream(key)
-
     async def upload(self, key: str, *, encryption: Encryption | None = None) -> Upload:
-        upload = await self._objects.upload(key, encryption=encryption)
+        upload = await super().upload(key, encryption=encryption)
         self._ledger.wrote(key)
         return upload
-
-    async def presign(self, key: str, *, seconds: int) -> str:
-        return await self._objects.presign(key, seconds=seconds)
