@@ -119,7 +119,7 @@ def test_nothing_selected_is_nothing_done(longshore: Longshore) -> None:
 def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore) -> None:
     async def kept() -> None:
         settings = Settings(endpoint_url=longshore.endpoint, region="us-east-1", credentials=("local", "local"))
-        hostile = '{"longshore": 1, "\\u001b[31m": 1}'
+        hostile = '{"longshore": 1, "tenant_id": "a", "job_id": "b", "seq": 1, "\\u001b[31m": 1}'
         async with ports_of(settings) as ports:
             for item_id, body in (("m-1", '{"operation": "echo"}'), ("m-2", "é" * 70_000), ("m-3", hostile)):
                 await quarantine(ports, stack="t", source="generic", item_id=item_id, body=body, reason="bad\x1b[31m")
