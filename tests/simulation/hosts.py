@@ -34,7 +34,7 @@ STACK: Final = "simulation"
 BEYOND_TIMEOUT_S: Final = 15
 """A function's time-out is longer than its job type's."""
 
-RETURNS_MAX: Final = 15
+RETURNS_MAX: Final = 7
 """Dead letters that come back more often than this will never end."""
 
 

@@ -18,6 +18,9 @@ SEEDS_MAX: Final = 40
 
 FIRST_SEED: Final = {
     "drop dead letters": 30,
+    "not recognise a lost answer": 10,
+    "pay for the world's faults": 20,
+    "take over in company": 15,
     "beat from RUNNING without 'holds lease'": 65,
     "bury from RUNNING alone without 'ran alone'": 30,
     "fail from RUNNING without 'holds lease'": 250,
@@ -67,11 +70,11 @@ def test_no_world_breaks_a_promise(first: int) -> None:
 
 
 def test_the_worlds_are_as_bad_as_they_should_be(record_property: Callable[[str, object], None]) -> None:
-    reports = [counted(seed) for seed in range(40)]
+    reports = [counted(seed) for seed in range(25)]
     assert {*chain.from_iterable(report.events for report in reports)} == set(Event) - UNWRITTEN
     assert sum(report.runs for report in reports) > 1.5 * sum(report.jobs for report in reports)
     record_property("faults", sum(report.faults for report in reports))
-    assert sum(report.faults for report in reports) > 500
+    assert sum(report.faults for report in reports) > 300
 
 
 def test_a_seed_tells_the_same_story_every_time() -> None:
