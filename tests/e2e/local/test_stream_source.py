@@ -111,7 +111,7 @@ def test_without_a_failure_destination_a_record_given_up_is_gone_and_the_next_on
 
 def test_a_tumbling_window_names_the_shard_carries_its_state_and_ends_with_a_call_of_its_own() -> None:
     async def scenario() -> None:
-        async with running(parameters={"Window": "3"}) as (cloud, said):
+        async with running(parameters={"Window": "1"}) as (cloud, said):
             await put_rows(cloud, *(f"row {number}" for number in range(12)))
             await eventually(lambda: any(event["isFinalInvokeForWindow"] for event in said.of("event")))
             await put_rows(cloud, "next")
