@@ -331,6 +331,27 @@ def test_an_open_circuit_is_neither_read_nor_written_until_its_time_is_over() ->
     played(story)
 
 
+def test_a_fault_of_aws_tells_nothing_of_the_host() -> None:
+    async def story(ports: Ports, side: MeteredSide, host: Host) -> None:
+        await opened(ports, host)
+        await asyncio.sleep(RESET_S)
+        host.error = WorldFault("throttled", "AWS")
+        with pytest.raises(WorldFault, match="AWS"):
+            await Circuits(ports).guarded(KEY, host.call, POLICY)
+        assert await tried(Circuits(ports), host) == "open"
+
+    played(story)
+
+
+def test_a_call_that_takes_long_is_read_for_once() -> None:
+    async def story(ports: Ports, side: MeteredSide, host: Host) -> None:
+        host.error, host.lasts_s = None, 10
+        assert await tried(Circuits(ports), host) == "fine"
+        assert side.requests == {"get": 1}
+
+    played(story)
+
+
 def test_many_processes_whose_calls_fail_at_once_write_little_beyond_the_threshold() -> None:
     async def story(ports: Ports, side: MeteredSide, host: Host) -> None:
         processes, host.lasts_s = [Circuits(ports) for _ in range(20)], 1
