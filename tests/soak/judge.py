@@ -125,14 +125,17 @@ def _attempts(books: Books) -> Iterator[str]:
 
 
 def recoveries_ms(books: Books) -> dict[str, list[int]]:
-    """From a kill to the next claim of each job that was killed, by what was killed."""
-    kills = {int(str(line["victim"])): line for line in books.of("killed")}
+    """From a kill to the next claim of each job that was killed, by what was killed; but not where a purge came
+    between: then it is the audit that brings the job back."""
+    kills = {int(str(line["victim"])): line for line in reversed(books.of("killed"))}
+    purges = [int(str(line["at"])) for line in books.of("purged")]
     found: dict[str, list[int]] = defaultdict(list)
     for (key, epoch), run in books.runs.items():
         following = books.runs.get((key, epoch + 1))
         if run.end is None and following is not None and run.pid in kills:
-            line = kills[run.pid]
-            found[str(line["target"])].append(following.began_at - int(str(line["at"])))
+            killed_at = int(str(kills[run.pid]["at"]))
+            if not any(killed_at <= at <= following.began_at for at in purges):
+                found[str(kills[run.pid]["target"])].append(following.began_at - killed_at)
     return found
 
 

@@ -73,7 +73,7 @@ class Storm:
         begun_s, acts = loop.time(), [*self._acts(), self._purge]
         while (passed_s := loop.time() - begun_s) < self.plan.storm_s:
             await asyncio.sleep(self.dice.uniform(0.5, 1.5) * self.plan.act_every_s)
-            assert self.cloud.up.poll() is None, "the local cloud died"
+            self._look_after_workers()
             if not acts:
                 acts = [*([self._purge] if passed_s < self.plan.storm_s / 2 else []), *self._acts()]
             await acts.pop(0)()
@@ -87,6 +87,7 @@ class Storm:
         ends_s = loop.time() + self.plan.calm_s
         repaired_s = 0.0
         while loop.time() < ends_s:
+            self._look_after_workers()
             rows = await self.rows()
             if all(row.status.is_terminal for row in rows) and not await self.messages_left():
                 return
@@ -176,6 +177,13 @@ class Storm:
         for pid in asleep:
             signalled(pid, signal.SIGCONT)
         ledger.tell("given_up")
+
+    def _look_after_workers(self) -> None:
+        """Whom a job has killed is replaced."""
+        assert self.cloud.up.poll() is None, "the local cloud died"
+        for worker in [worker for worker in self.cloud.workers if worker.poll() is not None]:
+            self.cloud.workers.remove(worker)
+            self.cloud.start_worker()
 
     # --- small things -------------------------------------------------------------------------------------------------
 
