@@ -27,6 +27,9 @@ CLOSED_AFTER_MS: Final = HOUR_MS
 
 EXAMPLES_MAX: Final = 50
 
+KEY_MAX: Final = 200
+"""Characters told of a key that may be anything."""
+
 
 class Problem(StrEnum):
     LOST = "lost"
@@ -146,7 +149,7 @@ def enter_unreadable(books: Books, key: str) -> None:
     books.rows += 1
     books.unreadable += 1
     if len(books.unreadable_keys) < EXAMPLES_MAX:
-        books.unreadable_keys.append(key)
+        books.unreadable_keys.append(key[:KEY_MAX])
 
 
 def balance(books: Books, tally: Mapping[int, int], opened_hour: int | None) -> Report:

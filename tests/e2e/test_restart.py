@@ -67,16 +67,19 @@ def test_a_cloud_that_is_killed_in_the_middle_loses_no_job_and_its_books_balance
             report = await counted(ports)
             assert report.is_clean
             process.send_signal(signal.SIGINT)
-            assert process.wait(30) == 0
+            _, told = process.communicate(timeout=30)
+            assert process.returncode == 0
+            assert "Going on with" in told
 
     asyncio.run(scenario())
 
 
 @asynccontextmanager
 async def up(template: Path) -> AsyncIterator[tuple[Ports, "subprocess.Popen[str]"]]:
+    command = [PROGRAM, "up", "--port", "0", "--json", "--data", "data"]
     with subprocess.Popen(  # noqa: ASYNC220  # nothing else runs here meanwhile
-        [PROGRAM, "up", "--port", "0", "--json", "--data", "data"], stdout=subprocess.PIPE, text=True,
-        cwd=template.parent, env=os.environ | {"AWS_PROFILE": "none-such"}, start_new_session=True,
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=template.parent,
+        env=os.environ | {"AWS_PROFILE": "none-such"}, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None

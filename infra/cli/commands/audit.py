@@ -1,6 +1,7 @@
 """`longshore audit`: is every accepted job finished, or visibly alive?"""
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +10,8 @@ from infra.cli.commands.submit import read_delay_s
 from infra.cli.options import Command, Options, options
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from shared.audit import Books, Report
     from shared.ports import Ports
 
@@ -89,24 +92,20 @@ def _show(report: "Report", *, repair: bool) -> None:
         stdout().print("", table)
 
 
-def _tables(report: "Report") -> list[object]:
+def _tables(report: "Report") -> Iterator["Table"]:
     from rich.table import Table
 
     differences = [
-        (hour.hour, f"{hour.accepted:,}", f"{hour.finished:,}", f"{hour.alive:,}", hour.meaning)
-        for hour in report.differences
+        (d.hour, f"{d.accepted:,}", f"{d.finished:,}", f"{d.alive:,}", d.meaning) for d in report.differences
     ]
     jobs = [(found.problem, found.job_id, found.tenant_id, found.type, found.since) for found in report.examples]
-    keys = [(key,) for key in report.unreadable_keys]
-    tables: list[object] = []
     for titles, rows in (
         (("HOUR", "ACCEPTED", "FINISHED", "ALIVE", "MEANING"), differences),
         (("PROBLEM", "JOB", "TENANT", "TYPE", "SINCE"), jobs),
-        (("NOT A JOB",), keys),
+        (("NOT A JOB",), [(key,) for key in report.unreadable_keys]),
     ):
         if rows:
             table = Table(*titles, box=None, pad_edge=False, header_style="bold")
             for row in rows:
                 table.add_row(*row)
-            tables.append(table)
-    return tables
+            yield table
