@@ -26,7 +26,7 @@ from tests.e2e.cli import PROGRAM
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMITTED, BARE = 150, 50
-DEADLINE_S = 60
+DEADLINE_S = 180
 
 QUICK = """
 from dataclasses import replace
@@ -106,7 +106,7 @@ async def books_of(ports: Ports, *, repair: bool = False) -> Books:
     return books
 
 
-async def until(ports: Ports, check: Any, *, repair: bool = False, every_s: float = 0.1) -> Counter[str]:
+async def until(ports: Ports, check: Any, *, repair: bool = False, every_s: float = 0.25) -> Counter[str]:
     """`repair`: have those that ran woken when their leases end, instead of waiting for their messages to come back."""
     ends_s = time.monotonic() + DEADLINE_S
     while True:
