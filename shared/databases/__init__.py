@@ -11,6 +11,8 @@
     schema      tables, columns, keys as plain data       session     the thread, and files between it and the loop
     engine      what a kind of database must do           export      a table into a file
     sqlite/     postgres/                                 load        files into tables
+    unload      tables, as long as it takes               place       how far a restore is
+    pace        a whole table, or along its key           fence       so that nothing happens twice in a database
     formats     parquet     compression     manifest      download    https, public addresses only
 
 Bounded memory, exact values, names quoted, errors with codes; a connection URL is in no message.
