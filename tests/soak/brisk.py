@@ -16,6 +16,9 @@ VARIABLE: Final = "LONGSHORE_SOAK_BRISK"
 NUMBERS: Final = {"FunctionTimeout": 8, "Visibility": 9, "MaximumConcurrency": 2}
 """Of the template, for the job type of the soak."""
 
+TEXTS: Final = {"VisibilityTimeout: 90\n": "VisibilityTimeout: 9\n"}
+"""And of the dead-letter queue."""
+
 
 def _hide_s(receives: int) -> int:
     return min(3 << min(receives, 10), 9)

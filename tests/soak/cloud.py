@@ -113,7 +113,7 @@ def _template(text: str, *, is_brisk: bool) -> str:
             number = after.partition(f"{name}: ")[2].partition("\n")[0]
             after = after.replace(f"{name}: {number}\n", f"{name}: {value}\n", 1)
     changed = before + generic + after
-    for ours, instead in HANDLERS.items():
+    for ours, instead in {**HANDLERS, **(brisk.TEXTS if is_brisk else {})}.items():
         assert ours in changed
         changed = changed.replace(ours, instead)
     return changed
