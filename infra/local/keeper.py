@@ -100,7 +100,7 @@ class Keeper:
         if service == "sqs":
             self._note_messages(region)
         elif service == "s3" and method in ("PUT", "POST", "DELETE"):
-            self._note_objects(*unquote(urlsplit(url).path).lstrip("/").partition("/")[::2])
+            self._note_objects(*_bucket_and_key(url))
         elif service in REPEATED and method != "GET" and not operation.startswith(READS):
             self._append("call", (service, method, url, dict(headers), body))
         if self._file is not None and self._file.tell() > CHANGES_BYTES_MAX:
@@ -266,6 +266,14 @@ class _Stored:
 
     def close(self) -> None:
         """Holds nothing to release."""
+
+
+def _bucket_and_key(url: str) -> tuple[str, str]:
+    """The bucket is the first part of the path, or of the host."""
+    parts = urlsplit(url)
+    host, path = (parts.hostname or "").partition(".")[0], unquote(parts.path).lstrip("/")
+    bucket, _, key = path.partition("/")
+    return (host, path) if host in _buckets() else (bucket, key)
 
 
 def _chunks(value: bytes | ObjectBytes) -> Iterator[bytes]:

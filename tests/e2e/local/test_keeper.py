@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from infra.local.cloud import LocalCloud
@@ -81,6 +82,22 @@ def test_rows_objects_secrets_schedules_and_messages_come_back(tmp_path: Path) -
     rows = asyncio.run(first())
     for _ in range(2):  # once after a death, once after a good end
         asyncio.run(second(rows))
+
+
+def test_an_object_is_kept_whichever_way_its_bucket_is_named(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with running(data=tmp_path) as (cloud, _), aiohttp.ClientSession() as session:
+            host = f"t-kept.localhost:{cloud.endpoint_url.rsplit(':', 1)[1]}"
+            async with (
+                killed(cloud),
+                session.put(f"{cloud.endpoint_url}/a/b", data=b"x", headers={"Host": host}) as put,
+            ):
+                assert put.status == 200
+        async with running(data=tmp_path) as (cloud, _):
+            s3 = await cloud.clients.get("s3")
+            assert await (await s3.get_object(Bucket="t-kept", Key="a/b"))["Body"].read() == b"x"
+
+    asyncio.run(scenario())
 
 
 def test_messages_come_back_under_their_own_ids_and_what_was_deleted_does_not(tmp_path: Path) -> None:
