@@ -22,7 +22,7 @@ def main() -> int:
         storm_s=seconds,
         workers=2,
         producers=2,
-        customers=30,
+        customers=50,
         patience_s=10,
         act_every_s=4,
         repair_after_s=130,

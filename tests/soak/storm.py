@@ -172,8 +172,9 @@ class Storm:
         asleep = [*(worker.pid for worker in self.cloud.workers), *self.cloud.containers(of_reactor=False)]
         for pid in asleep:
             signalled(pid, signal.SIGSTOP)
-        for _ in range(RECEIVES_MAX):
-            await self._sqs("receive_message", QUEUE, MaxNumberOfMessages=10, WaitTimeSeconds=1, VisibilityTimeout=0)
+        for number in range(RECEIVES_MAX):
+            wait = {"WaitTimeSeconds": int(number == 0), "VisibilityTimeout": 0}
+            await self._sqs("receive_message", QUEUE, MaxNumberOfMessages=10, **wait)
         for pid in asleep:
             signalled(pid, signal.SIGCONT)
         ledger.tell("given_up")
