@@ -36,6 +36,9 @@ _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manyli
 _SHARED_LEFT_OUT: Final = {"core": {"memory", "databases"}, "databases": {"memory"}}
 """Folder of requirements → folders of `shared/` that those can't serve, or that only tests need."""
 
+_FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
+"""Handler → folders that it serves as they are."""
+
 _SERVICES: Final = {"apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sqs", "sts"}
 """botocore's service models that any function calls; the other 400 are 25 MB."""
 
@@ -123,6 +126,8 @@ def _copy_own_code(function: Function, folder: Path) -> None:
     for path in [module, *(package / "__init__.py" for package in module.parents[:-1])]:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(_ROOT / path, folder / path)
+    for served in _FILES.get(function.handler, ()):
+        shutil.copytree(_ROOT / served, folder / served)
 
 
 def _compile(version: str, folder: Path) -> None:

@@ -8,6 +8,13 @@ from shared.job import Job, read_history_entry, rfc3339
 from shared.payloads.results import ErrorBody
 from shared.status import Status
 
+Version = tuple[int, int, int, int]
+"""(seq, epoch, is over, updated_at): grows with every write to the row. Clocks are compared only within one run."""
+
+
+def version_of(job: Job) -> Version:
+    return job.seq, job.epoch, int(job.status.is_terminal), job.updated_at
+
 
 class ProgressView(BaseModel):
     """`percent` is 0 to 100, None while the total is unknown."""
@@ -37,6 +44,8 @@ class JobView(BaseModel):
     tenant_id: str
     type: str
     status: Status
+    version: Version
+    """Of two views or events of a job, the one with the greater is newer."""
     attempts: int
     attempts_max: int
     progress: ProgressView | None = None
@@ -63,6 +72,7 @@ def view_of(job: Job, *, bucket: str) -> JobView:
         tenant_id=job.tenant_id,
         type=job.type,
         status=job.status,
+        version=version_of(job),
         attempts=job.attempts,
         attempts_max=job.attempts_max,
         progress=progress_view(job),

@@ -15,10 +15,7 @@ from pydantic_core import from_json
 from shared.job import Job, rfc3339
 from shared.payloads.results import ErrorBody
 from shared.status import Status
-from shared.view import ProgressView, progress_view
-
-Version = tuple[int, int, int, int]
-"""(seq, epoch, is over, updated_at): grows with every write to the row. Clocks are compared only within one run."""
+from shared.view import ProgressView, Version, progress_view, version_of
 
 KINDS: Final[Mapping[Status, str]] = {
     Status.WAITING: "waiting",
@@ -83,10 +80,6 @@ def event_of(job: Job) -> JobEvent:
         metadata=progress.metadata,
         error=None if job.error is None else ErrorBody.model_validate_json(job.error),
     )
-
-
-def version_of(job: Job) -> Version:
-    return job.seq, job.epoch, int(job.status.is_terminal), job.updated_at
 
 
 def topics_of(job: Job) -> tuple[str, ...]:

@@ -22,7 +22,8 @@ from shared.errors import LongshoreError
 from shared.job import Job
 from shared.ports import Ports
 from shared.runtime.logs import get_logger
-from shared.watching import Version, event_of, frames, latest, topics_of, version_of
+from shared.view import Version, version_of
+from shared.watching import event_of, frames, latest, topics_of
 
 TICKET_MS: Final = 60_000
 CONNECTION_S: Final = 7_500

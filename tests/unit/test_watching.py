@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from shared.job import Job
 from shared.status import Status
-from shared.watching import FRAME_BYTES_MAX, event_of, frames, latest, topics_of, version_of
+from shared.view import version_of
+from shared.watching import FRAME_BYTES_MAX, event_of, frames, latest, topics_of
 
 NOW = 1_767_225_600_000
 

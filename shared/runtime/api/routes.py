@@ -5,7 +5,7 @@ from typing import Final
 
 from pydantic_core import to_json
 
-from shared.runtime.api import jobs, many, system
+from shared.runtime.api import jobs, many, page, system
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import JSON_TYPE, Answer, Role
 from shared.runtime.api.openapi import openapi
@@ -185,6 +185,23 @@ ROUTES: Final = (
         role=None,
         act=system.health,
         answers={200: system.Health},
+    ),
+    Route(
+        method="GET",
+        path="/",
+        summary="The dashboard, for people",
+        role=None,
+        act=page.dashboard,
+        answers={200: "text/html"},
+    ),
+    Route(
+        method="GET",
+        path="/assets/{version}/{name}",
+        summary="What the dashboard is made of",
+        role=None,
+        act=page.asset,
+        answers={200: "*/*"},
+        may=(404,),
     ),
     Route(
         method="GET",

@@ -216,7 +216,12 @@ def test_every_route_asks_for_a_token_and_a_role(route: Any) -> None:
 
 
 def test_what_is_open_tells_nothing_of_any_tenant() -> None:
-    assert {route.path for route in ROUTES if route.role is None} == {"/health", "/openapi.json"}
+    assert {route.path for route in ROUTES if route.role is None} == {
+        "/",
+        "/assets/{version}/{name}",
+        "/health",
+        "/openapi.json",
+    }
 
 
 def test_a_path_that_is_not_there_and_a_method_that_is_not_allowed() -> None:

@@ -13,7 +13,7 @@ from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
 from shared.runtime.context import Context
 from shared.runtime.watchers import TICKET_MS, WATCHES_MAX, broadcast, connect, disconnect, hear, new_ticket
-from shared.watching import version_of
+from shared.view import version_of
 from tests.world import World, in_world
 
 
