@@ -1,23 +1,17 @@
 """HTTPS downloads of what a payload names, from public addresses only.
 
-The address is looked at when the connection is made: neither a name that points inside, nor one that changes what it
-points to, nor a redirect leads into our own network.
+`shared/net/guard.py` says which those are, and keeps redirects to them too.
 """
 
-import errno
-import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Final
 from urllib.parse import urljoin
 
 import aiohttp
 
 from shared.errors import Permanent, Transient
-
-Address = IPv4Address | IPv6Address
-AddrInfoType = tuple[int, int, int, str, tuple[str | int, ...]]
+from shared.net.guard import Address, Guard, is_public
 
 CHUNK_BYTES: Final = 1 << 20
 REDIRECTS_MAX: Final = 5
@@ -26,15 +20,6 @@ _FIELD: Final = "backup_url"
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _AGAIN: Final = frozenset({408, 425, 429})
 _GONE: Final = frozenset({404, 410})
-
-_TRANSLATED: Final = tuple(ip_network(net) for net in ("::ffff:0:0/96", "64:ff9b::/96", "2002::/16", "2001::/32"))
-"""IPv6 addresses that stand for an IPv4 one: mapped, NAT64, 6to4, Teredo."""
-
-
-def is_public(address: Address) -> bool:
-    """https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 twin, as Python knows them."""
-    translated = address.version == 6 and any(address in network for network in _TRANSLATED)
-    return address.is_global and not address.is_multicast and not translated
 
 
 async def download(
@@ -45,7 +30,7 @@ async def download(
     Raises Permanent("address_refused", "no_such_artifact", "download_refused") or Transient("download_failed"). No
     message repeats the URL: its query may be a signature.
     """
-    guard = _Guard(allowed)
+    guard = Guard(allowed)
     connector = aiohttp.TCPConnector(socket_factory=guard.socket, ssl=tls or True)
     try:
         async with (
@@ -58,21 +43,6 @@ async def download(
         if guard.refused:
             raise Permanent("address_refused", "the URL leads to an address that is not public", field=_FIELD) from None
         raise Transient("download_failed", f"the download broke: {type(error).__name__}", field=_FIELD) from None
-
-
-class _Guard:
-    """aiohttp asks it for every socket, with the address it is about to connect to."""
-
-    def __init__(self, allowed: Callable[[Address], bool]) -> None:
-        self.refused = False
-        self._allowed = allowed
-
-    def socket(self, info: AddrInfoType) -> socket.socket:
-        family, kind, protocol, _, where = info
-        if not self._allowed(ip_address(str(where[0]).partition("%")[0])):
-            self.refused = True
-            raise ConnectionRefusedError(errno.EACCES, "not a public address")
-        return socket.socket(family, kind, protocol)
 
 
 async def _answer(session: aiohttp.ClientSession, url: str) -> aiohttp.ClientResponse:

@@ -14,8 +14,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.databases.download import Address, download, is_public
+from shared.databases.download import download
 from shared.errors import LongshoreError, Permanent, Transient
+from shared.net.guard import Address, is_public
 from tests.databases import Jobs, make_sqlite
 
 
@@ -40,7 +41,10 @@ from tests.databases import Jobs, make_sqlite
         ("ff02::1", False),
         ("::ffff:10.0.0.1", False),
         ("::ffff:93.184.216.34", False),
+        ("::7f00:1", False),
         ("64:ff9b::a00:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("fec0::1", False),
         ("2002:a00:1::", False),
         ("2001::a00:1", False),
     ],
