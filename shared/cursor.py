@@ -6,6 +6,7 @@ trusted: keys that do not begin with the tenant's id are refused, so a cursor ca
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,8 @@ from shared.errors import InvalidInput
 
 CREATED_AT_MAX: Final = 10**15
 """What DynamoDB would refuse as a number is refused here."""
+
+JOB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 Place = tuple[int, str]
 """(created_at, key) of a job."""
@@ -33,6 +36,8 @@ def read_cursor(cursor: str, tenant_id: str) -> dict[str, Place]:
 
 def _place(place: object, tenant_id: str) -> Place:
     match place:
-        case [int(created_at), str(key)] if 0 <= created_at <= CREATED_AT_MAX and key.startswith(f"{tenant_id}#"):
-            return created_at, key
+        case [int(created_at), str(key)] if type(created_at) is int and 0 <= created_at <= CREATED_AT_MAX:
+            tenant, _, job_id = key.partition("#")
+            if tenant == tenant_id and JOB_ID.fullmatch(job_id):
+                return created_at, key
     raise ValueError("not a place in this tenant's list")

@@ -39,6 +39,7 @@ from infra.local.specs import (
     ScheduleSource,
     Source,
     StreamSource,
+    cors,
     functions,
     socket_api,
 )
@@ -203,6 +204,7 @@ class LocalCloud:
         self.api_url = await self._gateway.start(self._address[0], self._api_port)
         if sockets is not None:
             self.socket_url = f"ws{self.api_url.removeprefix('http')}/{sockets.stage}"
+        self._gateway.allow(cors(self.template))
         await provision(self.template, self.clients)
         if self._keeper is not None:
             self.is_resumed = self._keeper.restore(self._endpoint.repeat, self.region)

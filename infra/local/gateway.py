@@ -4,6 +4,7 @@ Rules of this file:
 1. Which paths there are, and which ask for a token, is the template's to say.
 2. What the gateway itself refuses, it refuses in API Gateway's words; everything else is the function's answer.
 3. A request is one event to one container: many at once are many containers, up to `concurrency_max`.
+4. A preflight that no route takes is answered here; pages of other origins are told what the template allows.
 
 Events and answers: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 Quotas: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
@@ -23,7 +24,7 @@ from aiohttp import web
 from infra.local.containers import Function
 from infra.local.events import InvocationFailed
 from infra.local.sockets import Sockets
-from infra.local.specs import HttpSource
+from infra.local.specs import Cors, HttpSource
 from infra.local.tokens import checked
 from shared.errors import InvalidInput
 
@@ -44,6 +45,7 @@ class Gateway:
         self._routes: list[tuple[HttpSource, Function]] = []
         self._room = asyncio.Semaphore(concurrency_max)
         self._sockets: Sockets | None = None
+        self._cors: Cors | None = None
         self._runner: web.AppRunner | None = None
 
     def add(self, source: HttpSource, function: Function) -> None:
@@ -51,6 +53,10 @@ class Gateway:
 
     def add_sockets(self, sockets: Sockets) -> None:
         self._sockets = sockets
+
+    def allow(self, cors: Cors | None) -> None:
+        """Pages of these origins may call."""
+        self._cors = cors
 
     async def start(self, host: str, port: int) -> str:
         """Raises InvalidInput if the port is taken."""
@@ -78,7 +84,7 @@ class Gateway:
             return await self._sockets.serve(request)
         found = self._found(request.method, request.path)
         if found is None:
-            return _refused(404, "Not Found")
+            return self._preflight(request) or _refused(404, "Not Found")
         source, function = found
         claims: Mapping[str, str] | None = None
         if source.authorizer is not None:
@@ -89,7 +95,20 @@ class Gateway:
             event = _event(request, await request.read(), source, claims)
         except web.HTTPRequestEntityTooLarge:
             return _refused(413, "Request Entity Too Large")
-        return await self._invoked(function, event)
+        answer = await self._invoked(function, event)
+        answer.headers.update(_cors_headers(self._cors, request))
+        return answer
+
+    def _preflight(self, request: web.Request) -> web.Response | None:
+        is_one = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if self._cors is None or not is_one:
+            return None
+        allowed = _cors_headers(self._cors, request)
+        if allowed:
+            allowed["Access-Control-Allow-Methods"] = ",".join(self._cors.methods)
+            allowed["Access-Control-Allow-Headers"] = ",".join(self._cors.headers)
+            allowed["Access-Control-Max-Age"] = str(self._cors.max_age_s)
+        return web.Response(status=204, headers=allowed)
 
     async def _invoked(self, function: Function, event: Mapping[str, Any]) -> web.Response:
         try:
@@ -107,6 +126,15 @@ class Gateway:
         return max(
             fitting, key=lambda entry: (not entry[0].path.endswith("+}"), entry[0].method != "ANY"), default=None
         )
+
+
+def _cors_headers(cors: Cors | None, request: web.Request) -> dict[str, str]:
+    """What a page of the request's origin is told; nothing, if its origin is not one of ours."""
+    origin = request.headers.get("Origin", "")
+    if cors is None or not {origin, "*"} & {*cors.origins}:
+        return {}
+    allowed = "*" if "*" in cors.origins else origin
+    return {"Access-Control-Allow-Origin": allowed, "Access-Control-Expose-Headers": ",".join(cors.exposed)}
 
 
 def _fits(source: HttpSource, method: str, path: str) -> bool:

@@ -77,6 +77,17 @@ class HttpSource:
 
 
 @dataclass(frozen=True, slots=True)
+class Cors:
+    """Whose pages may call the HTTP API: https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-cors.html"""
+
+    origins: tuple[str, ...]
+    methods: tuple[str, ...]
+    headers: tuple[str, ...]
+    exposed: tuple[str, ...]
+    max_age_s: int
+
+
+@dataclass(frozen=True, slots=True)
 class SocketSpec:
     """A WebSocket API: its stage, and which function (by name) each route is for.
 
@@ -104,6 +115,22 @@ def functions(template: Template) -> list[FunctionSpec]:
     """Every AWS::Serverless::Function of the template. Raises InvalidInput for a source that has no local twin."""
     authorizer = _authorizer(template)
     return [_function(resource, authorizer) for resource in template.of_type("AWS::Serverless::Function")]
+
+
+def cors(template: Template) -> Cors | None:
+    """Of the stack's HTTP API; None: no page but its own may call it."""
+    for api in template.of_type("AWS::Serverless::HttpApi"):
+        settings = _Settings(api.properties, f"Resources.{api.logical_id}.Properties").of("CorsConfiguration")
+        settings.allow("AllowOrigins", "AllowMethods", "AllowHeaders", "ExposeHeaders", "MaxAge")
+        if settings.values:
+            return Cors(
+                origins=tuple(settings.values.get("AllowOrigins", ())),
+                methods=tuple(settings.values.get("AllowMethods", ())),
+                headers=tuple(settings.values.get("AllowHeaders", ())),
+                exposed=tuple(settings.values.get("ExposeHeaders", ())),
+                max_age_s=settings.number("MaxAge", 0),
+            )
+    return None
 
 
 def socket_api(template: Template) -> SocketSpec | None:

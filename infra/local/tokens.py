@@ -56,7 +56,7 @@ def checked(token: str, key: str, authorizer: Authorizer) -> Mapping[str, str] |
         )
     except jwt.InvalidTokenError:
         return None
-    return {name: _text(value) for name, value in claims.items()}
+    return {name: _text(value) for name, value in claims.items() if value is not None}
 
 
 def _text(value: object) -> str:

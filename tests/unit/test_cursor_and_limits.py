@@ -13,7 +13,8 @@ from shared.errors import InvalidInput
 from shared.limits import check_number, check_size
 from shared.names import Names
 
-PLACES = st.dictionaries(st.text(), st.tuples(st.integers(0, 10**15), st.text().map(lambda job_id: f"acme#{job_id}")))
+NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}", fullmatch=True)
+PLACES = st.dictionaries(st.text(), st.tuples(st.integers(0, 10**15), NAMES.map(lambda job_id: f"acme#{job_id}")))
 
 
 @given(PLACES)
@@ -43,6 +44,11 @@ def test_no_text_whatever_breaks_the_reader_of_cursors(text: str) -> None:
         {"": ["1", "acme#x"]},
         {"": [1, "acme#x", 2]},
         {"": [1, "evil#x"]},
+        {"": [1, "acme#"]},
+        {"": [1, "acme#" + "x" * 2_048]},
+        {"": [1, "acme#\ud800"]},
+        {"": [1, "acme#x#evil#y"]},
+        {"": [True, "acme#x"]},
         {"": [-1, "acme#x"]},
         {"": [10**40, "acme#x"]},
         {"": [1, None]},

@@ -18,7 +18,7 @@ def request_of(event: Mapping[str, Any]) -> Request:
     return Request(
         method=context["http"]["method"],
         path=event["rawPath"],
-        query=dict(parse_qsl(event.get("rawQueryString", ""), keep_blank_values=True)),
+        query=_query(event.get("rawQueryString", "")),
         headers={name.lower(): value for name, value in event.get("headers", {}).items()},
         body=_body(event),
         caller=None if claims is None else caller_of(claims),
@@ -37,6 +37,14 @@ def response_of(answer: Answer) -> dict[str, object]:
         "body": text,
         "isBase64Encoded": is_base64,
     }
+
+
+def _query(text: str) -> Mapping[str, str]:
+    """What is said twice is joined by a comma, as API Gateway does: nothing said is lost, nothing chosen in silence."""
+    found: dict[str, str] = {}
+    for name, value in parse_qsl(text, keep_blank_values=True):
+        found[name] = f"{found[name]},{value}" if name in found else value
+    return found
 
 
 def _body(event: Mapping[str, Any]) -> bytes:

@@ -14,11 +14,16 @@ from typing import Final
 from pydantic import BaseModel
 
 from shared.errors import Conflict, InvalidInput, LongshoreError, NotFound, WorldFault
+from shared.errors import Problem as Found
 from shared.runtime.api.messages import Answer
 
 PROBLEM_TYPE: Final = "application/problem+json"
 
 RETRY_AFTER_S: Final = 5
+
+PROBLEMS_MAX: Final = 50
+FIELD_CHARACTERS_MAX: Final = 200
+"""A hostile body has a hundred thousand unknown fields, or one whose name is megabytes long; an answer has 6 MB."""
 
 
 class Refusal(LongshoreError):
@@ -68,11 +73,15 @@ def problem_answer(error: LongshoreError, request_id: str) -> Answer:
         detail=error.message,
         instance=f"urn:request:{request_id}" if request_id else None,
         code=error.code,
-        field=error.field,
-        problems=[FieldProblem(field=problem.field, expected=problem.expected) for problem in found] or None,
+        field=error.field and error.field[:FIELD_CHARACTERS_MAX],
+        problems=[_field_problem(one) for one in found[:PROBLEMS_MAX]] or None,
     )
     body = document.model_dump_json(exclude_none=True).encode()
     return Answer(status, body, {"Content-Type": PROBLEM_TYPE, **headers})
+
+
+def _field_problem(found: Found) -> FieldProblem:
+    return FieldProblem(field=found.field[:FIELD_CHARACTERS_MAX], expected=found.expected)
 
 
 def _status(error: LongshoreError) -> tuple[int, Mapping[str, str]]:
