@@ -1,10 +1,11 @@
-"""The second consumer of the jobs table's stream: tells those who watch, and keeps the tally. It stops no job."""
+"""The second consumer of the jobs table's stream: tells those who watch, keeps tally and counts. It stops no job."""
 
 from collections.abc import Mapping
 from typing import cast
 
 from shared.aws.streams import read_record
 from shared.ports import Ports
+from shared.runtime import stats
 from shared.runtime.container import LambdaContext, container
 from shared.runtime.tally import tally
 from shared.runtime.watchers import broadcast
@@ -13,19 +14,21 @@ from shared.runtime.watchers import broadcast
 def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, object]:
     """A DynamoDB stream event with a tumbling window → `{"state": …, "batchItemFailures": []}`.
 
-    The window is there for its `shardId`, which Lambda tells no function without one, and for its state, which
-    carries the shard's document from batch to batch:
-    https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
+    The window is there for its `shardId`, which Lambda tells no function without one, and for its state, which carries
+    the shard's tally and counts from batch to batch: https://docs.aws.amazon.com/lambda/latest/dg/services-ddb-windows.html
     """
     records = [read_record(record) for record in cast("list[Mapping[str, object]]", event["Records"])]
     state = cast("Mapping[str, str]", event.get("state") or {})
-
+    shard_id, is_last = str(event["shardId"]), bool(event.get("isFinalInvokeForWindow"))
     created = [record for record in records if record.old is None and record.new is not None]
 
-    async def invocation(ports: Ports) -> str | None:
+    async def invocation(ports: Ports) -> dict[str, str | None]:
         await broadcast(ports, records)
-        return await tally(ports, str(event["shardId"]), created, known) if created else known
+        known = state.get("tally")
+        return {
+            "tally": await tally(ports, shard_id, created, known) if created else known,
+            "stats": await stats.count(ports, shard_id, records, state.get("stats"), is_last=is_last),
+        }
 
-    known = state.get("tally")
-    known = container().run(invocation) if records else known
-    return {"state": {} if known is None else {"tally": known}, "batchItemFailures": []}
+    after = container().run(invocation) if records or state else {}
+    return {"state": {name: kept for name, kept in after.items() if kept is not None}, "batchItemFailures": []}

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from shared.envelope import Wakeup, wakeup_body
 from shared.job import Job, rfc3339
 from shared.ports import Outgoing
+from shared.stats import Counts, enter_alive
 from shared.status import Status
 from shared.tally import COMPARED_HOURS, HOUR_MS, hour_of
 
@@ -75,6 +76,8 @@ class Books(BaseModel):
     unreadable_keys: list[str] = []
     repaired: int = 0
     not_repaired: int = 0
+    alive: dict[str, dict[str, Counts]] | None = {}
+    """By tenant and type, at the beginning of the hour in which the audit began. None: too many to be kept."""
 
 
 class HourBalance(BaseModel):
@@ -130,6 +133,8 @@ def wakeup_for(job: Job) -> Outgoing | None:
 def enter(books: Books, job: Job, problem: Problem | None) -> None:
     """Count one row."""
     books.rows += 1
+    if books.alive is not None:
+        enter_alive(books.alive, job, hour_of(books.started_at) * HOUR_MS)
     books.statuses[job.status] = books.statuses.get(job.status, 0) + 1
     hour = hour_of(job.created_at)
     books.first_hour = hour if books.first_hour is None else min(hour, books.first_hour)

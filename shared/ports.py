@@ -6,7 +6,7 @@ Adapters map foreign errors at the seam: throttling, time-outs, refusals of acce
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from shared.job import Job
 from shared.moves import Move
@@ -121,6 +121,19 @@ class Message:
     """As its sender counted: `Outgoing.returned`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """How many messages a queue holds, as SQS guesses: they may be received; somebody has them; their delay runs."""
+
+    waiting: int
+    in_flight: int
+    delayed: int
+
+
+DEAD_LETTERS: Final = "dead-letters"
+"""In the place of a job type: the stack's one dead-letter queue."""
+
+
 class Queues(Protocol):
     async def send(self, messages: Sequence[Outgoing]) -> Sequence[int]:
         """Any number, batched by ten; → the indexes of those that were not taken. WorldFault if none could be.
@@ -135,6 +148,10 @@ class Queues(Protocol):
 
     async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
         """Change visibility: the message comes back after `seconds` (0 to 43,200). An old receipt changes nothing."""
+        ...
+
+    async def depth(self, job_type: str) -> Depth:
+        """Approximate, and for people: up to a minute old. NotFound, its field the job type, if it has no queue."""
         ...
 
 

@@ -82,9 +82,15 @@ NOT_CORE = (
 
 FRONT_DOOR = ("shared/runtime/api/", "shared/runtime/watchers.py", "shared/watching.py", "handlers/api.py")
 
+NUMBERS = ("shared/stats.py", "shared/cost.py", "shared/runtime/stats.py")
+
+WEBHOOKS = ("shared/webhooks.py", "shared/runtime/webhooks.py", "shared/runtime/api/webhooks.py", "shared/net/")
+
 PARTS = {
-    "what moves jobs": (("handlers/", "shared/"), (*NOT_CORE, *FRONT_DOOR), 5_000),
-    "the front door": (FRONT_DOOR, (), 1_500),
+    "what moves jobs": (("handlers/", "shared/"), (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS), 5_000),
+    "numbers": (NUMBERS, (), 500),
+    "webhooks": ((*WEBHOOKS, "handlers/jobs/webhook.py", "shared/payloads/webhook.py"), (), 600),
+    "the front door": (FRONT_DOOR, WEBHOOKS, 1_500),
     "the local cloud": (("infra/local/",), (), 2_500),
     "the command line": (("infra/",), ("infra/local/", *NOT_CORE), 2_500),
 }

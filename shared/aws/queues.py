@@ -13,7 +13,7 @@ from shared.dead_letters import RETURNED, read_returned
 from shared.errors import LongshoreError, NotFound, Permanent, WorldFault
 from shared.limits import BATCH_MAX, HIDE_S_MAX, MESSAGE_BYTES_MAX, check_number, check_outgoing
 from shared.names import Names
-from shared.ports import Dice, Message, Outgoing
+from shared.ports import Depth, Dice, Message, Outgoing
 
 BATCH_TRIES: Final = 3
 """SQS may take some entries of a batch and not others; these are tried again unless the fault is the sender's."""
@@ -29,6 +29,12 @@ RECEIPT_OVER: Final = frozenset(
     }
 )
 """What SQS says of a receipt whose message came back since: it is somebody else's now, or deleted."""
+
+DEPTH: Final = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesNotVisible",
+    "ApproximateNumberOfMessagesDelayed",
+)
 
 Entry = dict[str, Any]
 
@@ -89,6 +95,12 @@ class AwsQueues:
         except AwsRefusal as refusal:
             if refusal.code not in RECEIPT_OVER:
                 raise
+
+    async def depth(self, job_type: str) -> Depth:
+        """https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_GetQueueAttributes.html"""
+        url = await self._url(job_type)
+        answer = await self._clients.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=list(DEPTH))
+        return Depth(*(int(answer["Attributes"][name]) for name in DEPTH))
 
     async def _url(self, job_type: str) -> str:
         if job_type not in self._urls:

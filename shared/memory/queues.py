@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from shared.errors import NotFound
 from shared.limits import BATCH_MAX, HIDE_S_MAX, check_number, check_outgoing
 from shared.memory.clock import turn
-from shared.ports import Clock, Message, Outgoing
+from shared.ports import DEAD_LETTERS, Clock, Depth, Message, Outgoing
 
 
 @dataclass(slots=True)
@@ -87,6 +87,14 @@ class MemoryQueues:
             if held.receipt == receipt and held.visible_at > self._now():
                 held.visible_at = self._now() + seconds * 1000
         self._stir()
+
+    async def depth(self, job_type: str) -> Depth:
+        await turn()
+        if job_type == DEAD_LETTERS:
+            return Depth(sum(map(len, self.dead_letters.values())), 0, 0)
+        hidden = [held for held in self._queue(job_type) if held.visible_at > self._now()]
+        in_flight = sum(held.receives > 0 for held in hidden)
+        return Depth(len(self._queue(job_type)) - len(hidden), in_flight, len(hidden) - in_flight)
 
     def _take(self, job_type: str, max_messages: int) -> list[Message]:
         queue, now = self._queue(job_type), self._now()

@@ -15,10 +15,13 @@ from pydantic import BaseModel
 from shared.audit import LATE_MS, Books, Report, balance, enter, enter_unreadable, problem_of, wakeup_for
 from shared.errors import LongshoreError
 from shared.job import Job
+from shared.limits import SIDE_BODY_BYTES_MAX
 from shared.payloads import TYPES
 from shared.ports import Ports
 from shared.runtime.logs import count, get_logger
+from shared.runtime.stats import keep_alive_counts
 from shared.runtime.tally import read_tally
+from shared.tally import hour_of
 
 EVERY_MS: Final = 23 * 3_600_000
 """The daily audit is looked after every hour: to go on with it, or to begin one."""
@@ -80,13 +83,31 @@ async def daily_audit(ports: Ports, *, stack: str, ends_at: int, late_ms: int | 
         pages += 1
         is_time_up = ports.now() >= ends_at
         if not books.is_read and (is_time_up or pages % SAVE_EVERY_PAGES == 0):
-            saved = _Daily(books=books).model_dump_json()
+            saved = _saved(books)
             if not await ports.side.swap(*PLACE, old=before, new=saved) or is_time_up:
                 return None
             before = saved
     report = await report_of(ports, books, stack=stack)
-    await ports.side.swap(*PLACE, old=before, new=_Daily(books=books, report=report).model_dump_json())
+    if books.alive is not None:
+        await keep_alive_counts(ports, hour_of(books.started_at), books.alive)
+    books.alive = None
+    await ports.side.swap(*PLACE, old=before, new=_saved(books, report))
     return report
+
+
+async def last_report(ports: Ports) -> Report | None:
+    """Of the last daily audit that was read whole, unless another has begun since."""
+    body = await ports.side.get(*PLACE)
+    return None if body is None else _Daily.model_validate_json(body).report
+
+
+def _saved(books: Books, report: Report | None = None) -> str:
+    """Small enough to be kept: what is alive may be counted by too many tenants."""
+    body = _Daily(books=books, report=report).model_dump_json(exclude_defaults=True)
+    if books.alive is None or len(body) <= SIDE_BODY_BYTES_MAX // 2:
+        return body
+    books.alive = None
+    return _saved(books, report)
 
 
 async def _wake(seen: Job, ports: Ports, late_ms: int) -> bool | None:

@@ -10,7 +10,7 @@ from shared.dead_letters import ALARM_FROM, DeadLetter, fate, read_letter
 from shared.delivery import Action, Do
 from shared.envelope import Unreadable
 from shared.errors import InvalidInput, NotFound, Permanent, WorldFault
-from shared.ports import Outgoing, Ports
+from shared.ports import DEAD_LETTERS, Outgoing, Ports
 from shared.runtime.logs import count, get_logger
 from shared.runtime.quarantine import quarantine
 
@@ -64,5 +64,5 @@ async def _send_back(letter: DeadLetter, copy: Outgoing, ports: Ports, stack: st
 
 
 async def _keep(letter: DeadLetter, reason: str, ports: Ports, stack: str) -> None:
-    source = letter.source or "dead-letters"
+    source = letter.source or DEAD_LETTERS
     await quarantine(ports, stack=stack, source=source, item_id=letter.message_id, body=letter.body, reason=reason)

@@ -17,7 +17,7 @@ from shared.dead_letters import DeadLetter
 from shared.delivery import Action, Do
 from shared.errors import Conflict, NotFound
 from shared.limits import DELAY_S_MAX
-from shared.ports import Outgoing, Ports
+from shared.ports import DEAD_LETTERS, Outgoing, Ports
 from shared.runtime.dead_letters import judged
 from shared.runtime.quarantine import PARTITION
 from shared.runtime.reactor import act_of
@@ -71,7 +71,7 @@ async def retry(ports: Ports, item_id: str) -> str:
 
 async def _message_act(item: Item, ports: Ports) -> Outgoing | Action:
     """As for a dead letter, without its delay."""
-    source = None if item.source == "dead-letters" else item.source
+    source = None if item.source == DEAD_LETTERS else item.source
     act = await judged(DeadLetter(item.id.partition("#")[2], item.body or "", source), ports)
     return replace(act, delay_s=0) if isinstance(act, Outgoing) else act
 

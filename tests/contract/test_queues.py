@@ -5,7 +5,7 @@ import pytest
 from shared.errors import InvalidInput, NotFound
 from shared.job import rfc3339
 from shared.limits import MESSAGE_BYTES_MAX
-from shared.ports import Message, Outgoing
+from shared.ports import Depth, Message, Outgoing
 from tests.contract.conftest import RECEIVES_MAX, STACK, World
 
 
@@ -153,6 +153,22 @@ def test_a_message_cannot_be_hidden_for_longer_than_twelve_hours(world: World) -
     with pytest.raises(InvalidInput) as refusal:
         world.run(world.ports.queues.hide("generic", "receipt", seconds=43_201))
     assert refusal.value.field == "seconds"
+
+
+def test_a_queue_tells_how_much_it_holds(world: World) -> None:
+    async def story() -> None:
+        job_type, queues = await world.queue(), world.ports.queues
+        assert await queues.depth(job_type) == Depth(0, 0, 0)
+        await queues.send([Outgoing(job_type, "now", delay_s=delay_s) for delay_s in (0, 0, 0, 900, 900)])
+        (held,) = await receive(world, job_type, most=1)
+        await queues.hide(job_type, held.receipt, seconds=600)
+        assert await queues.depth(job_type) == Depth(waiting=2, in_flight=1, delayed=2)
+        missing = world.fresh("missing")
+        with pytest.raises(NotFound) as refusal:
+            await queues.depth(missing)
+        assert (refusal.value.code, refusal.value.field) == ("no_such_queue", missing)
+
+    world.run(story())
 
 
 # --- schedules --------------------------------------------------------------------------------------------------------

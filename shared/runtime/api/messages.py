@@ -20,7 +20,8 @@ _NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
 
 
 class Role(StrEnum):
-    """What a token allows. An operator may do all that a producer may, a producer all that a viewer may."""
+    """What a token allows; each may do all that those before it may. Viewer, producer and operator are of a tenant, an
+    admin looks after the stack: its queues, its quarantine and its audit, and in its own tenant does as an operator."""
 
     VIEWER = "viewer"
     PRODUCER = "producer"
@@ -28,6 +29,7 @@ class Role(StrEnum):
 
 
 RANK: Final = {role: rank for rank, role in enumerate(Role)}
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
