@@ -26,10 +26,10 @@ class Role(StrEnum):
     VIEWER = "viewer"
     PRODUCER = "producer"
     OPERATOR = "operator"
+    ADMIN = "admin"
 
 
 RANK: Final = {role: rank for rank, role in enumerate(Role)}
-    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
