@@ -14,8 +14,8 @@ from infra.cli.trouble import INTERRUPTED, explain
 from shared.errors import LongshoreError
 
 SECTIONS: Final = {
-    "Start": ("up", "demo"),
-    "Jobs": ("submit", "status", "watch", "list", "result", "cancel", "redrive", "types"),
+    "Start": ("up", "open", "token", "demo"),
+    "Jobs": ("submit", "status", "why", "watch", "list", "errors", "result", "cancel", "redrive", "types"),
     "Operation": ("quarantine", "audit"),
     "Workers and settings": ("worker", "once", "secret", "completion"),
 }

@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
 from shared.errors import InvalidInput, Problem
-from shared.payloads import TYPES, WORDS, read_payload
+from shared.payloads import WORDS, open_types, read_payload
 from shared.payloads.base import Payload
 
 Document = dict[str, Any]
@@ -38,11 +38,16 @@ EXPECTED: Final = {
 
 def payload_model(job_type: str) -> type[Payload]:
     """Raises InvalidInput with the nearest name for a type that does not exist."""
-    if job_type not in TYPES:
-        known = ", ".join(TYPES)
-        message = f"there is no job type {job_type!r}{_nearest(job_type, TYPES)}; the types are {known}"
-        raise InvalidInput("unknown_type", message, field="type")
-    return TYPES[job_type]
+    known = open_types()
+    if job_type not in known:
+        raise unknown_type(job_type, known)
+    return known[job_type]
+
+
+def unknown_type(name: str, known: Iterable[str]) -> InvalidInput:
+    known = list(known)
+    message = f"there is no job type {name!r}{_nearest(name, known)}; the types are {', '.join(known)}"
+    return InvalidInput("unknown_type", message, field="type")
 
 
 def assigned(model: type[Payload], document: Document, assignments: Sequence[str]) -> Document:

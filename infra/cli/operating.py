@@ -29,13 +29,6 @@ def plain(text: str, *, characters_max: int | None = None) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut)
 
 
-def read_duration_s(_ctx: click.Context, _param: click.Parameter, text: str | None) -> float | None:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text or "")
-    if text is not None and found is None:
-        raise click.BadParameter(f"{text!r}; a duration like 90s, 10m, 2h or 1d was expected")
-    return float(found[1]) * SECONDS[found[2]] if found else None
-
-
 def read_rate_per_s(_ctx: click.Context, _param: click.Parameter, text: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(?:/([smh]))?", text)
     if found is None or not float(found[1]):

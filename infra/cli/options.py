@@ -6,14 +6,19 @@ from typing import Any, Final  # Any: what click hands to callbacks, and takes a
 import click
 from click.core import ParameterSource
 
+from shared.errors import InvalidInput
+
 PREFIX: Final = "longshore."
 SAID: Final = "longshore said"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """`endpoint` is `local`, `localstack`, `aws` or a URL."""
+    """`endpoint` is `local`, `localstack`, `aws` or a URL. With `api`, a deployed API's URL, none of it is used but
+    `token`, which says whose jobs."""
 
+    api: str | None = None
+    token: str | None = None
     endpoint: str = "local"
     stack: str = "longshore"
     region: str | None = None
@@ -22,8 +27,8 @@ class Options:
 
     @property
     def flags(self) -> str:
-        """What to type again in a command that should mean the same place, e.g. ` --tenant acme`."""
-        names = ("endpoint", "stack", "region", "tenant")
+        """What to type again in a command that should mean the same place, e.g. ` --tenant acme`. Never the token."""
+        names = ("api",) if self.api else ("endpoint", "stack", "region", "tenant")
         differing = [name for name in names if getattr(self, name) != getattr(DEFAULTS, name)]
         return "".join(f" --{name} {getattr(self, name)}" for name in differing)
 
@@ -31,6 +36,12 @@ class Options:
 DEFAULTS: Final = Options()
 
 _SHARED: Final[dict[str, dict[str, Any]]] = {
+    "api": {
+        "metavar": "URL",
+        "envvar": "LONGSHORE_API",
+        "help": "A deployed API, instead of AWS credentials: for the commands about jobs.",
+    },
+    "token": {"metavar": "TEXT", "envvar": "LONGSHORE_TOKEN", "help": "Opens the API; better said in the environment."},
     "endpoint": {
         "metavar": "WHERE",
         "envvar": "LONGSHORE_ENDPOINT",
@@ -70,15 +81,25 @@ def shared_options() -> list[click.Option]:
 
 
 def options() -> Options:
-    """What was said, by the command running now."""
-    meta = click.get_current_context().meta
-    return Options(**{field.name: meta[PREFIX + field.name] for field in fields(Options)})
+    """What was said, by the command running now. Raises InvalidInput for a tenant beside a token that names one."""
+    found, said = _said()
+    if found.api and "endpoint" in said and "api" not in said:
+        return replace(found, api=None)
+    if found.api and "tenant" in said:
+        raise InvalidInput("tenant", "with --api, the token says whose jobs they are", field="--tenant")
+    return found
 
 
 def options_of_a_new_cloud() -> Options:
-    """The same; but an endpoint in the environment is where jobs go, not where a cloud should be made."""
-    said = click.get_current_context().meta[SAID]
-    return options() if "endpoint" in said else replace(options(), endpoint=DEFAULTS.endpoint)
+    """The same; but what the environment says is where jobs go, not where a cloud should be made."""
+    found, said = _said()
+    return replace(found, api=None, endpoint=found.endpoint if "endpoint" in said else DEFAULTS.endpoint)
+
+
+def _said() -> tuple[Options, set[str]]:
+    """All of it, and which of it stands on the command line."""
+    meta = click.get_current_context().meta
+    return Options(**{field.name: meta[PREFIX + field.name] for field in fields(Options)}), meta[SAID]
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:

@@ -1,8 +1,12 @@
-"""How things look: colours, tables, sizes and durations in words. Nothing here asks anybody for anything."""
+"""How things look: colours, tables, sizes and durations in words. Nothing here asks anybody for anything.
+
+What jobs say of themselves is a stranger's text: nothing of it reaches a terminal that the terminal would obey.
+"""
 
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 from pydantic import BaseModel, JsonValue
@@ -10,9 +14,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from shared.job import Job
+from infra.cli.operating import plain
 from shared.payloads.results import ErrorBody, Response
-from shared.view import JobView, MoveView, ProgressView, view_of
+from shared.runtime.api.jobs import Why
+from shared.runtime.api.many import ErrorGroup
+from shared.view import JobView, MoveView, ProgressView
 
 STYLES: Final = {
     "WAITING": "yellow",
@@ -47,11 +53,16 @@ def print_json(document: BaseModel | JsonValue, *, line: bool = False) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=None if line else 2), flush=line)
 
 
+def documents(jobs: Sequence[JobView]) -> dict[str, JsonValue]:
+    return {"jobs": [job.model_dump(mode="json", exclude_none=True) for job in jobs]}
+
+
 def print_facts(facts: Facts) -> None:
     """A line each. The terminal breaks long ones, not we: a URL can be copied whole."""
     console, width = stdout(), max(len(name) for name, _ in facts)
     for name, value in facts:
-        first, *more = value.split("\n") if isinstance(value, Text) else [Text(line) for line in value.split("\n")]
+        lines = value.split("\n") if isinstance(value, Text) else [Text(plain(line)) for line in value.split("\n")]
+        first, *more = lines
         console.print(Text.assemble((f"{name:<{width}}  ", DIM), first), soft_wrap=True)
         for line in more:
             console.print(Text.assemble(" " * (width + 2), line), soft_wrap=True)
@@ -85,11 +96,23 @@ def duration(seconds: float) -> str:
     return f"{rest} s"
 
 
-def took(job: Job, now: int) -> str:
+def ms_of(moment: str) -> int:
+    """RFC 3339 → milliseconds since the epoch"""
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def since(moment: str, until: str | None, now: int) -> float:
+    """Seconds between two moments; up to now where there is no second."""
+    return ((ms_of(until) if until else now) - ms_of(moment)) / 1000
+
+
+def took(job: JobView, now: int) -> str:
     """How long the job has run, or did run."""
-    if job.started_at is None:
-        return ""
-    return duration(((job.completed_at or now) - job.started_at) / 1000)
+    return duration(since(job.started_at, job.completed_at, now)) if job.started_at else ""
+
+
+def as_json(value: JsonValue) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def counted(progress: ProgressView | None) -> str:
@@ -103,27 +126,54 @@ def counted(progress: ProgressView | None) -> str:
 # --- jobs -------------------------------------------------------------------------------------------------------------
 
 
-def job_table(jobs: Sequence[Job], now: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("JOB", "TYPE", "STATUS", "DONE", "AGE"):
-        table.add_column(title, no_wrap=True, justify="right" if title in ("DONE", "AGE") else "left")
+def job_table(jobs: Sequence[JobView], now: int) -> Table:
+    table = table_of("JOB", "TYPE", "STATUS", "DONE", "AGE", right=("DONE", "AGE"))
     table.add_column("ERROR", overflow="ellipsis")  # what a narrow terminal shortens first
     for job in jobs:
-        view = view_of(job, bucket="")
-        age = duration((now - job.created_at) / 1000).split(" ")
         table.add_row(
             job.job_id,
             job.type,
             status_text(job.status),
-            _percent(view) or counted(view.progress),
-            "".join(age[:2]),
-            Text(view.fingerprint or ""),
+            _percent(job) or counted(job.progress),
+            _age(job.created_at, now),
+            Text(plain(job.fingerprint or "")),
         )
     return table
 
 
-def job_facts(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] = ()) -> Facts:
-    """Everything about one job."""
+def error_table(groups: Sequence[ErrorGroup], now: int) -> Table:
+    table = table_of("COUNT", "TYPE", "FINGERPRINT", "NEWEST", "OLDEST", right=("COUNT", "NEWEST", "OLDEST"))
+    table.add_column("MESSAGE", overflow="ellipsis", no_wrap=True)
+    for group in groups:
+        message = Text(plain(group.error.message))
+        newest, oldest = _age(group.newest_at, now), _age(group.oldest_at, now)
+        table.add_row(f"{group.count:,}", group.type, Text(plain(group.fingerprint)), newest, oldest, message)
+    return table
+
+
+def table_of(*titles: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in titles:
+        table.add_column(title, no_wrap=True, justify="right" if title in right else "left")
+    return table
+
+
+def _age(moment: str, now: int) -> str:
+    return "".join(duration(since(moment, None, now)).split(" ")[:2])
+
+
+def why_facts(found: Why) -> Facts:
+    """The reasons, each with what a person can do about it."""
+    facts: Facts = [("job", found.job_id), ("status", status_text(found.status))]
+    for reason in found.reasons:
+        facts.append(("why" if reason is found.reasons[0] else "", reason.text))
+        facts += [("until", reason.until)] if reason.until else []
+        facts += [("do", Text(plain(reason.action), style="bold"))] if reason.action else []
+    return facts
+
+
+def job_facts(view: JobView, now: int, failures: Iterable[ErrorBody] = (), payload: str = "") -> Facts:
+    """Everything about one job; `payload` in words."""
     progress = view.progress
     saying = f"{progress.context} {progress.message}".strip() if progress else ""
     named: dict[str, str | Text | None] = {
@@ -131,6 +181,7 @@ def job_facts(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] =
         "type": view.type,
         "status": status_text(view.status),
         "tenant": view.tenant_id,
+        "user": view.user_id,
         "attempts": f"{view.attempts} of {view.attempts_max} failed" if view.attempts else None,
         "progress": "  ".join(part for part in (_percent(view), counted(progress), saying) if part),
         "due": view.next_attempt_at,
@@ -139,8 +190,10 @@ def job_facts(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] =
         "created": view.created_at,
         "started": view.started_at,
         "completed": view.completed_at,
-        "took": took(job, now),
+        "took": took(view, now),
         "result": view.result_url,
+        "payload": payload,
+        "metadata": as_json(view.metadata) if view.metadata else None,
     }
     facts = [(name, value) for name, value in named.items() if value]
     facts += [(f"attempt {failure.attempt}", failure.trace or failure.message) for failure in failures]
@@ -149,12 +202,12 @@ def job_facts(view: JobView, job: Job, now: int, failures: Iterable[ErrorBody] =
 
 
 def _move_text(move: MoveView) -> Text:
-    return Text.assemble((move.at, DIM), f"  {move.event:<10}  ", (f"{move.who} {move.note}".strip(), DIM))
+    return Text.assemble((move.at, DIM), f"  {move.event:<10}  ", (plain(f"{move.who} {move.note}".strip()), DIM))
 
 
 def error_text(error: ErrorBody) -> Text:
     where = f" ({error.field})" if error.field else ""
-    return Text.assemble((f"{error.code}{where}", "red"), f": {error.message}")
+    return Text.assemble((plain(f"{error.code}{where}"), "red"), f": {plain(error.message)}")
 
 
 def _percent(view: JobView) -> str:
@@ -197,7 +250,7 @@ def _shown(name: str, value: JsonValue) -> str:
             return f"{value:,}"
         case _, str(text):
             return text
-    return json.dumps(value, ensure_ascii=False, indent=2)
+    return as_json(value)
 
 
 def _file(file: dict[str, JsonValue]) -> str:

@@ -1,13 +1,11 @@
-"""A payload model's fields in words, for `longshore types TYPE`."""
+"""A payload's JSON Schema in words, for `longshore types TYPE`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any  # Any: a JSON Schema is whatever JSON Schema says it is
 
-from pydantic import BaseModel
-
-from infra.cli.fields import EXPECTED, model_in, shown_name
-from shared.payloads.base import BASE_FIELDS, Payload
+from infra.cli.fields import EXPECTED
+from shared.payloads.base import BASE_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +17,30 @@ class FieldWords:
     values: str
 
 
-def described(model: type[Payload]) -> list[FieldWords]:
+def described(schema: Mapping[str, Any]) -> list[FieldWords]:
     """Every field but `type`: the type's own, then those that all types have."""
-    schema = model.model_json_schema()
-    found = [field for field in _walk(model, schema, schema, "") if field.path != "type"]
+    found = [field for field in _walk(schema, schema, "") if field.path != "type"]
     return sorted(found, key=lambda field: field.path in BASE_FIELDS)
 
 
-def _walk(model: type[BaseModel], schema: dict[str, Any], root: dict[str, Any], before: str) -> Iterator[FieldWords]:
-    for name, field in model.model_fields.items():
-        shown = shown_name(name, field)
-        spec, path = schema["properties"][shown], before + shown
-        nested = model_in(field.annotation)
+def _walk(schema: Mapping[str, Any], root: Mapping[str, Any], before: str) -> Iterator[FieldWords]:
+    for name, spec in schema["properties"].items():
+        path = before + name
+        nested = _nested(spec, root)
         if nested is not None:
-            yield from _walk(nested, root["$defs"][nested.__name__], root, path + ".")
+            yield from _walk(nested, root, path + ".")
         else:
-            default = "required" if field.is_required() else _shown(spec.get("default"))
+            default = "required" if name in schema.get("required", ()) else _shown(spec.get("default"))
             yield FieldWords(path, default, EXPECTED.get(path) or _values(spec))
+
+
+def _nested(spec: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The object that a field is, or may be."""
+    for option in (spec, *spec.get("anyOf", ())):
+        found: Mapping[str, Any] = root.get("$defs", {}).get(option.get("$ref", "").rpartition("/")[2], option)
+        if "properties" in found:
+            return found
+    return None
 
 
 def _shown(default: object) -> str:
@@ -47,7 +52,7 @@ def _shown(default: object) -> str:
     return ""
 
 
-def _values(spec: dict[str, Any]) -> str:
+def _values(spec: Mapping[str, Any]) -> str:
     match spec:
         case {"enum": names}:
             return " | ".join(map(str, names))
@@ -64,6 +69,6 @@ def _values(spec: dict[str, Any]) -> str:
     return "text"
 
 
-def _bounds(spec: dict[str, Any]) -> str:
+def _bounds(spec: Mapping[str, Any]) -> str:
     low, high = spec.get("minimum"), spec.get("maximum")
     return f", {low:,} to {high:,}" if low is not None and high is not None else ""

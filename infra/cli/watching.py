@@ -1,75 +1,130 @@
-"""Following jobs until they are over: bars on a terminal, lines in a pipe, JSON lines for programs."""
+"""Following jobs: bars on a terminal, lines in a pipe, JSON lines for programs.
+
+Whoever is told of a change by the WebSocket API looks at the job; whoever is not told looks every half second. So
+what is shown is always the row, and an event that is lost, late or told twice does no harm.
+"""
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Final, Protocol, Self
+from typing import TYPE_CHECKING, Final, Protocol, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from infra.cli.operating import plain
 from infra.cli.options import Options
-from infra.cli.render import STYLES, counted, duration, error_text, print_json, stderr, took
-from shared.job import Job
-from shared.ports import Ports
-from shared.runtime.service import Service
+from infra.cli.render import STYLES, counted, duration, error_text, ms_of, print_json, since, stderr, took
 from shared.status import Status
-from shared.view import JobView, view_of
+from shared.view import JobView
 
-POLL_S: Final = 0.5
+if TYPE_CHECKING:
+    from infra.cli.client import Jobs
+
+SHOWN_MAX: Final = 5_000
+"""Of as many jobs it is remembered what was shown of them."""
 
 GOOD: Final = frozenset({Status.SUCCESS, Status.PARTIAL_SUCCESS})
 
 
 class Viewer(AbstractContextManager["Viewer"], Protocol):
-    def see(self, job: Job, now: int) -> None:
-        """Told of a job whenever its row has changed, and once a poll while it runs."""
+    def see(self, job: JobView) -> None:
+        """Told of a job whenever its row has changed, and every half second while it is alive."""
         ...
 
 
-async def watch(options: Options, ports: Ports, job_ids: Sequence[str]) -> list[Job]:
-    """Show these jobs until every one is over; → their rows. Raises NotFound for one that does not exist."""
-    service = Service(ports)
-    jobs = [await service.get(options.tenant, job_id) for job_id in job_ids]
-    with viewer_for(options, ports) as viewer:
-        async for job in changes(ports, jobs):
-            viewer.see(job, ports.now())
-            jobs = [job if job.job_id == old.job_id else old for old in jobs]
-    return jobs
+async def watch(options: Options, jobs: "Jobs", job_ids: Sequence[str]) -> list[JobView]:
+    """Show these jobs until every one is over; → how they ended. Raises NotFound for one that does not exist."""
+    ends: dict[str, JobView] = {}
+    with viewer_for(options) as viewer:
+        async for job in changes(jobs, job_ids):
+            viewer.see(job)
+            ends[job.job_id] = job
+    return [ends[job_id] for job_id in job_ids]
 
 
-async def changes(ports: Ports, jobs: Sequence[Job]) -> AsyncIterator[Job]:
-    """Each job now, and again at every look until it is over."""
-    alive = list(jobs)
-    for job in alive:
+async def follow(options: Options, jobs: "Jobs", job_type: str | None) -> None:
+    """Show what is alive and whatever comes, of one type or of the tenant, for as long as nobody stops it."""
+    with viewer_for(options, follows=True) as viewer:
+        async for job in all_changes(jobs, job_type):
+            viewer.see(job)
+
+
+async def changes(jobs: "Jobs", job_ids: Sequence[str]) -> AsyncIterator[JobView]:
+    """Each job now, and again until it is over."""
+    from infra.cli.hearing import listening
+
+    alive: dict[str, JobView] = {}
+    for job in await asyncio.gather(*map(jobs.get, job_ids)):
+        alive[job.job_id] = job
         yield job
-    service = Service(ports)
-    while alive := [job for job in alive if not job.status.is_terminal]:
-        await asyncio.sleep(POLL_S)
-        alive = list(await asyncio.gather(*(service.get(job.tenant_id, job.job_id) for job in alive)))
-        for job in alive:
-            yield job
+    async with listening(jobs, [f"job:{job_id}" for job_id in job_ids]) as ears:
+        while alive := {job_id: job for job_id, job in alive.items() if not job.status.is_terminal}:
+            told = await ears.told()
+            ids = [job_id for job_id in alive if told is None or job_id in told]
+            alive |= {job.job_id: job for job in await asyncio.gather(*map(jobs.get, ids))}
+            for job in [*alive.values()]:
+                yield job
 
 
-def all_good(jobs: Sequence[Job]) -> bool:
+async def all_changes(jobs: "Jobs", job_type: str | None) -> AsyncIterator[JobView]:
+    """What is alive among the newest jobs, then every change. Without a WebSocket API, of the newest jobs alone."""
+    from infra.cli.hearing import listening
+
+    first = (await jobs.list({"type": job_type})).jobs
+    shown = {job.job_id: job for job in reversed(first)}
+    for job in _alive(shown.values()):
+        yield job
+    async with listening(jobs, [f"type:{job_type}" if job_type else "tenant"]) as ears:
+        while True:
+            told = await ears.told()
+            for job in await _looked(jobs, told, shown, job_type):
+                if job.job_id not in shown or job.version > shown[job.job_id].version:
+                    shown[job.job_id] = job
+                    if job.status.is_terminal:
+                        yield job
+            for job in _alive(shown.values()):
+                yield job
+            while len(shown) > SHOWN_MAX:
+                del shown[next(iter(shown))]
+
+
+async def _looked(
+    jobs: "Jobs", told: set[str] | None, shown: dict[str, JobView], job_type: str | None
+) -> list[JobView]:
+    if told is not None:
+        return await asyncio.gather(*map(jobs.get, told))
+    newest = (await jobs.list({"type": job_type})).jobs
+    older = {job.job_id for job in _alive(shown.values())} - {job.job_id for job in newest}
+    return [*await asyncio.gather(*map(jobs.get, older)), *reversed(newest)]
+
+
+def _alive(jobs: Iterable[JobView]) -> list[JobView]:
+    return [job for job in jobs if not job.status.is_terminal]
+
+
+def all_good(jobs: Sequence[JobView]) -> bool:
     return all(job.status in GOOD for job in jobs)
 
 
-def viewer_for(options: Options, ports: Ports) -> Viewer:
+def viewer_for(options: Options, *, follows: bool = False) -> Viewer:
     if options.json:
-        return Lines(lambda job, _: print_json(view_of(job, bucket=ports.objects.bucket), line=True))
-    return Bars(stderr()) if sys.stderr.isatty() else Lines(lambda job, now: print(_line(job, now), file=sys.stderr))
+        return Lines(lambda job: print_json(job, line=True))
+    if sys.stderr.isatty():
+        return Bars(stderr(), follows=follows)
+    return Lines(lambda job: print(_line(job), file=sys.stderr))
 
 
 class Lines(Viewer):
     """One line for each change."""
 
-    def __init__(self, write: Callable[[Job, int], None]) -> None:
+    def __init__(self, write: Callable[[JobView], None]) -> None:
         self._write = write
-        self._seen: dict[str, Job] = {}
+        self._seen: dict[str, JobView] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -77,16 +132,21 @@ class Lines(Viewer):
     def __exit__(self, *_: object) -> None:
         """Nothing to put away."""
 
-    def see(self, job: Job, now: int) -> None:
-        if self._seen.get(job.job_id) != job:
-            self._seen[job.job_id] = job
-            self._write(job, now)
+    def see(self, job: JobView) -> None:
+        if self._seen.get(job.job_id) == job:
+            return
+        self._write(job)
+        self._seen[job.job_id] = job
+        if len(self._seen) > 2 * SHOWN_MAX:
+            del self._seen[next(iter(self._seen))]
 
 
 class Bars(Viewer):
-    """One live bar for each job, and under it what it is doing or why it failed."""
+    """One live bar for each job, and under it what it is doing or why it failed. `follows`: a job that is over goes up
+    to where the terminal scrolls."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, follows: bool = False) -> None:
+        self._follows = follows
         self._names: dict[str, TaskID] = {}
         self._failures: dict[str, Text] = {}
         self._progress = Progress(
@@ -112,17 +172,19 @@ class Bars(Viewer):
         for job_id, words in self._failures.items():
             self._progress.console.print(Text.assemble(job_id, "  ", words))
 
-    def call(self, job: Job, name: str) -> None:
+    def call(self, job_id: str, name: str) -> None:
         """Give a job's bar a name of its own."""
-        self._names[job.job_id] = self._new(name)
+        self._names[job_id] = self._new(name)
 
-    def see(self, job: Job, now: int) -> None:
+    def see(self, job: JobView) -> None:
+        if self._follows and job.status.is_terminal:
+            self._let_go(job)
+            return
         if job.job_id not in self._names:
-            self.call(job, f"{job.type} …{job.job_id[-6:]}")
-        view = view_of(job, bucket="")
-        progress = view.progress
-        if view.error is not None and job.status.is_terminal:
-            self._failures[job.job_id] = error_text(view.error)
+            self.call(job.job_id, f"{job.type} …{job.job_id[-6:]}")
+        progress = job.progress
+        if job.error is not None and job.status.is_terminal:
+            self._failures[job.job_id] = error_text(job.error)
         over = job.status.is_terminal
         share = 100.0 if job.status in GOOD else progress.percent if progress else None
         self._progress.update(
@@ -131,41 +193,50 @@ class Bars(Viewer):
             completed=share or 0,
             status=f"[{STYLES[job.status]}]{job.status}[/]",
             share="" if share is None else f"{share:.0f}%",
-            words=_words(view, job, now),
+            words=_words(job),
         )
+
+    def _let_go(self, job: JobView) -> None:
+        if job.job_id in self._names:
+            self._progress.remove_task(self._names.pop(job.job_id))
+        self._progress.console.print(Text(_line(job), style=STYLES[job.status]))
 
     def _new(self, name: str) -> TaskID:
         return self._progress.add_task("", total=None, name=name, status="", share="", words="")
 
 
-def _words(view: JobView, job: Job, now: int) -> str:
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _words(job: JobView) -> str:
     """Why it failed, or when it is due, or how it gets on."""
-    if view.error is not None and job.status is not Status.RUNNING:
-        parts = [error_text(view.error).plain, _due(job, now)]
-    elif view.progress is None or job.status is Status.QUEUED:
+    now = now_ms()
+    if job.error is not None and job.status is not Status.RUNNING:
+        parts = [error_text(job.error).plain, _due(job, now)]
+    elif job.progress is None or job.status is Status.QUEUED:
         parts = [_attempt(job), _due(job, now) or took(job, now)]
     else:
-        saying = "" if job.status.is_terminal else view.progress.message
-        parts = [_attempt(job), counted(view.progress), _rate(view, job), took(job, now), saying]
+        saying = "" if job.status.is_terminal else plain(job.progress.message)
+        parts = [_attempt(job), counted(job.progress), _rate(job), took(job, now), saying]
     return "  ".join(part for part in parts if part)
 
 
-def _due(job: Job, now: int) -> str:
-    soon = job.status is not Status.QUEUED or job.due_at <= now
-    return "" if soon else f"due in {duration((job.due_at - now) / 1000)}"
+def _due(job: JobView, now: int) -> str:
+    left_ms = ms_of(job.next_attempt_at) - now if job.next_attempt_at else 0
+    return f"due in {duration(left_ms / 1000)}" if left_ms > 0 else ""
 
 
-def _attempt(job: Job) -> str:
+def _attempt(job: JobView) -> str:
     return f"attempt {job.attempts + 1} of {job.attempts_max}" if job.attempts and not job.status.is_terminal else ""
 
 
-def _rate(view: JobView, job: Job) -> str:
+def _rate(job: JobView) -> str:
     """How many a second, up to when the row was written."""
-    if view.progress is None or job.started_at is None or (ran_ms := job.updated_at - job.started_at) < 500:
+    if job.progress is None or job.started_at is None or (ran_s := since(job.started_at, job.updated_at, 0)) < 0.5:
         return ""
-    return f"{view.progress.current * 1000 / ran_ms:,.0f}/s"
+    return f"{job.progress.current / ran_s:,.0f}/s"
 
 
-def _line(job: Job, now: int) -> str:
-    words = _words(view_of(job, bucket=""), job, now)
-    return f"{job.job_id}  {job.type}  {job.status}  {words}".rstrip()
+def _line(job: JobView) -> str:
+    return f"{job.job_id}  {job.type}  {job.status}  {_words(job)}".rstrip()

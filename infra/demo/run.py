@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from rich.console import Console
 
 from infra.cli.artifacts import download
 from infra.cli.cloud import HOME, local_cloud
-from infra.cli.connect import ports_at
+from infra.cli.connect import jobs_at
 from infra.cli.options import Options
 from infra.cli.render import print_json, size, stdout
 from infra.cli.watching import Bars, changes
@@ -26,15 +26,16 @@ from infra.demo.proof import Unequal, prove_equal
 from infra.demo.read_back import prove_extracted, rows_of_csv_gz, rows_of_parquet
 from infra.demo.sample import make_sample
 from infra.demo.told import Checked, Finished, document, tell
-from shared.job import Job
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.extract import ExtractOptions, ExtractPayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.results import ProcessResult
-from shared.ports import Ports
-from shared.runtime.service import Service
 from shared.status import Status
+from shared.view import JobView
+
+if TYPE_CHECKING:
+    from infra.cli.client import Jobs
 
 T = TypeVar("T")
 
@@ -70,15 +71,15 @@ class _Play:
         self._bars = Bars(console)
 
     async def perform(self, shop: Path) -> list[Finished]:
-        async with ports_at(self._where) as ports:
+        async with jobs_at(self._where) as jobs:
             with self._bars:
-                first = await self._run(ports, self._readings(_url(shop)))
+                first = await self._run(jobs, self._readings(_url(shop)))
                 backup = first[-1].url
                 if backup is None:
                     return first
                 restored = self._home / "restored.db"
                 restore = RestorePayload(tenant_id=self._where.tenant, database=_url(restored), backup_url=backup)
-                (last,) = await self._run(ports, {"restore": restore})
+                (last,) = await self._run(jobs, {"restore": restore})
                 return [*first, replace(last, made=restored)]
 
     def _readings(self, database: str) -> dict[str, Payload]:
@@ -93,27 +94,26 @@ class _Play:
             "backup": BackupPayload(tenant_id=tenant, database=database),
         }
 
-    async def _run(self, ports: Ports, payloads: Mapping[str, Payload]) -> list[Finished]:
+    async def _run(self, jobs: "Jobs", payloads: Mapping[str, Payload]) -> list[Finished]:
         """Submit them all, follow them to their ends, fetch what they left."""
-        service = Service(ports)
         names: dict[str, str] = {}
-        jobs: dict[str, Job] = {}
+        ends: dict[str, JobView] = {}
         for name, payload in payloads.items():
-            job = await service.submit(payload)
-            names[job.job_id], jobs[job.job_id] = name, job
-            self._bars.call(job, name)
-        async for job in changes(ports, [*jobs.values()]):
-            jobs[job.job_id] = job
-            self._bars.see(job, ports.now())
-        return [await self._fetched(names[job_id], job, ports) for job_id, job in jobs.items()]
+            accepted = await jobs.submit(payload.model_dump(mode="json", by_alias=True))
+            names[accepted.job_id] = name
+            self._bars.call(accepted.job_id, name)
+        async for job in changes(jobs, [*names]):
+            ends[job.job_id] = job
+            self._bars.see(job)
+        return [await self._fetched(name, ends[job_id], jobs) for job_id, name in names.items()]
 
-    async def _fetched(self, name: str, job: Job, ports: Ports) -> Finished:
+    async def _fetched(self, name: str, job: JobView, jobs: "Jobs") -> Finished:
         directory = self._home / "out" / name
-        response = await Service(ports).result(job)
-        if not response.success:
+        result = await jobs.result(job.job_id)
+        if not result.success:
             return Finished(name, job, None, directory)
-        await download(response, ports.objects, directory, lambda *_: None)
-        return Finished(name, job, ProcessResult.model_validate(response.data.result), directory)
+        await download(result, jobs.stream, directory, lambda *_: None)
+        return Finished(name, job, ProcessResult.model_validate(result.data.result), directory)
 
 
 def prove(home: Path) -> list[Checked]:

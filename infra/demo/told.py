@@ -9,10 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from infra.cli.render import DIM, error_text, size, status_text
-from shared.job import Job
+from infra.cli.render import DIM, error_text, since, size, status_text
 from shared.payloads.results import ProcessResult
-from shared.view import view_of
+from shared.view import JobView
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,7 @@ class Finished:
     """One job of the demonstration: how it ended, and where what it made is now: a directory, or a database."""
 
     name: str
-    job: Job
+    job: JobView
     result: ProcessResult | None
     made: Path
 
@@ -36,7 +35,7 @@ class Finished:
 
     @property
     def seconds(self) -> float:
-        return ((self.job.completed_at or 0) - (self.job.started_at or 0)) / 1000
+        return since(self.job.started_at, self.job.completed_at, 0) if self.job.started_at else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +52,8 @@ def tell(console: Console, finished: Sequence[Finished], checks: Sequence[Checke
     console.print(_results(finished))
     console.print()
     for one in finished:
-        error = view_of(one.job, bucket="").error
-        if error is not None:
-            console.print(Text.assemble(("✗ ", "bold red"), (one.name, "bold"), " ", error_text(error)))
+        if one.job.error is not None:
+            console.print(Text.assemble(("✗ ", "bold red"), (one.name, "bold"), " ", error_text(one.job.error)))
     for check in checks:
         mark = ("✓ ", "green") if check.difference is None else ("✗ ", "bold red")
         console.print(Text.assemble(mark, (check.name, "bold"), " ", check.difference or check.found))

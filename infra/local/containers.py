@@ -92,8 +92,10 @@ class Function:
         container.ended.add_done_callback(lambda _: self._alive.discard(container))
         try:
             _result(await container.hear(INIT_MAX_S))
-        except BaseException:
+        except BaseException as error:
             await self._end(container)
+            if isinstance(error, InvocationFailed):
+                log.error("import_failed", function=self.spec.name, reason=str(error))
             raise
         return container
 

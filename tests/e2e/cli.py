@@ -46,6 +46,13 @@ class Longshore:
 
     endpoint: str
     directory: Path
+    api: str
+    token: str
+
+    def over_http(self, *arguments: str, stdin: str = "", **environment: str) -> Answer:
+        """The same by way of the API, for somebody who has a token and knows no endpoint."""
+        opened = {"LONGSHORE_API": self.api, "LONGSHORE_TOKEN": self.token, "LONGSHORE_ENDPOINT": "aws"}
+        return self(*arguments, stdin=stdin, **opened | environment)
 
     def __call__(self, *arguments: str, stdin: str = "", **environment: str) -> Answer:
         out, err = io.StringIO(), io.StringIO()
@@ -67,12 +74,13 @@ class Longshore:
 def up(directory: Path, *arguments: str) -> Iterator[Longshore]:
     """`longshore up`, ended by Ctrl-C; it must end well, and take everything with it."""
     with subprocess.Popen(
-        [PROGRAM, "up", "--port", "0", "--json", *arguments], stdout=subprocess.PIPE, text=True, cwd=directory,
-        env=os.environ | {"AWS_PROFILE": "none-such"}, start_new_session=True,
+        [PROGRAM, "up", "--port", "0", "--api-port", "0", "--json", *arguments], stdout=subprocess.PIPE, text=True,
+        cwd=directory, env=os.environ | {"AWS_PROFILE": "none-such"}, start_new_session=True,
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
-            yield Longshore(json.loads(process.stdout.readline())["endpoint"], directory)
+            told = json.loads(process.stdout.readline())
+            yield Longshore(told["endpoint"], directory, told["api"], told["token"])
             process.send_signal(signal.SIGINT)
             assert process.wait(30) == 0
             assert process.stdout.read() == ""

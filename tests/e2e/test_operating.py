@@ -99,7 +99,7 @@ def test_what_is_not_over_is_refused_and_the_rest_runs_again(longshore: Longshor
         (("--status", "queued"), "not one of"),
         (("--type", "generic", "--rate", "0"), "a rate like 10/s"),
         (("--type", "generic", "--rate", "fast"), "a rate like 10/s"),
-        (("--since", "yesterday"), "a duration like 90s"),
+        (("--since", "yesterday"), "90s, 2h, 1d, or"),
     ],
 )
 def test_a_selection_that_makes_no_sense_is_exit_code_2(

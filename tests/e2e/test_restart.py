@@ -76,7 +76,7 @@ def test_a_cloud_that_is_killed_in_the_middle_loses_no_job_and_its_books_balance
 
 @asynccontextmanager
 async def up(template: Path) -> AsyncIterator[tuple[Ports, "subprocess.Popen[str]"]]:
-    command = [PROGRAM, "up", "--port", "0", "--json", "--data", "data"]
+    command = [PROGRAM, "up", "--port", "0", "--api-port", "0", "--json", "--data", "data"]
     with subprocess.Popen(  # noqa: ASYNC220  # nothing else runs here meanwhile
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=template.parent,
         env=os.environ | {"AWS_PROFILE": "none-such"}, start_new_session=True,

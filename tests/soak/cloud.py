@@ -91,8 +91,8 @@ def running(directory: Path, *, is_brisk: bool) -> Iterator[Cloud]:
         "PYTHONPATH": str(ROOT), ledger.VARIABLE: str(directory / "ledger"), brisk.VARIABLE: str(int(is_brisk)),
     }  # fmt: skip
     with subprocess.Popen(
-        [PROGRAM, "up", "--port", "0", "--json", "--template", str(template)], stdout=subprocess.PIPE, text=True,
-        cwd=directory, env=environment, start_new_session=True,
+        [PROGRAM, "up", "--port", "0", "--api-port", "0", "--json", "--template", str(template)],
+        stdout=subprocess.PIPE, text=True, cwd=directory, env=environment, start_new_session=True,
     ) as up:  # fmt: skip
         assert up.stdout is not None
         cloud = Cloud(directory, json.loads(up.stdout.readline())["endpoint"], up, environment)

@@ -17,9 +17,10 @@ from infra.cli.render import duration, size
 from infra.cli.secrets import hide_password
 from shared.errors import InvalidInput, Permanent
 from shared.memory.objects import MemoryObjects
-from shared.payloads import TYPES
+from shared.payloads import TYPES, open_types
 from shared.payloads.extract import ExtractPayload
-from shared.payloads.results import Response, ResponseData
+from shared.payloads.results import ResponseData
+from shared.runtime.api.jobs import Link, Result
 
 
 def read(job_type: str, *assignments: str) -> dict[str, object]:
@@ -189,7 +190,19 @@ def test_localstack_is_looked_for_where_its_own_variables_say(monkeypatch: pytes
         ("submit extract --payload @/nowhere.json", "/nowhere.json: No such file"),
         ('submit extract --payload {"type":"backup"}', "type: the payload says 'backup'"),
         ("types nothing", "there is no job type 'nothing'"),
-        ("list --status done", "'done' is not one of"),
+        ("list --status queued,done", "'done' is not one of waiting, queued, running"),
+        ("list --since yesterday", "90s, 2h, 1d, or a moment like"),
+        ("watch", "either job ids, or --type, or --all"),
+        ("watch --all --type extract", "either job ids, or --type, or --all"),
+        ("redrive --status success", "'success' is not one of partial_success, failed, cancelled"),
+        ("redrive", "either job ids, or"),
+        ("redrive --type ", "either job ids, or"),
+        ("redrive some-id --type generic", "either job ids, or"),
+        ("token --role king", "the roles are viewer, producer, operator"),
+        ("--api nowhere list", "the API's URL was expected"),
+        ("--api https://x --tenant acme list", "--tenant: with --api, the token says whose"),
+        ("--api https://x audit", "done on the stack itself"),
+        ("--api https://x submit backup database=postgresql://a:b@h/d", "no password goes over the API"),
         ("--endpoint nowhere list", "--endpoint: local, localstack, aws or a URL, not 'nowhere'"),
         ("worker --types extract:0", "--types: TYPE or TYPE:CONCURRENCY"),
         ("worker --types nothing", "there is no job type 'nothing'"),
@@ -228,7 +241,7 @@ def test_with_json_an_error_is_a_document_too(capsys: pytest.CaptureFixture[str]
 
 
 def test_every_type_has_its_fields_an_example_that_is_valid_and_a_schema(capsys: pytest.CaptureFixture[str]) -> None:
-    for name in TYPES:
+    for name in open_types():
         assert run(["types", name]) == 0
         shown = capsys.readouterr().out
         for path in paths_of(TYPES[name]):
@@ -258,7 +271,14 @@ def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_types_and_fields_are_completed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("_LONGSHORE_COMPLETE", "bash_complete")
-    for words, offered in (("submit ext", "extract"), ("submit extract options.b", "options.batch_size=")):
+    for words, offered in (
+        ("er", "errors"),
+        ("submit ext", "extract"),
+        ("submit extract options.b", "options.batch_size="),
+        ("list --type ext", "extract"),
+        ("list --status queued,runn", "queued,running"),
+        ("redrive --status fa", "failed"),
+    ):
         monkeypatch.setenv("COMP_WORDS", f"longshore {words}")
         monkeypatch.setenv("COMP_CWORD", str(len(words.split(" "))))
         with pytest.raises(SystemExit):
@@ -286,11 +306,9 @@ def test_every_file_that_a_result_names_is_found_wherever_it_is() -> None:
     prefix = "s3://b/artifacts/t/job_1/1-abc/"
     file = {"url": f"{prefix}data/a.csv", "size_bytes": 3, "sha256": "ff"}
     document = {"artifact": {"url": f"{prefix}m.json"}, "data": {"files": [file, {"url": "https://x/y"}]}}
-    found = list(stored_in(document, "b"))  # type: ignore[arg-type]  # JSON all the same
-    assert found == [
-        Stored("artifacts/t/job_1/1-abc/m.json"),
-        Stored("artifacts/t/job_1/1-abc/data/a.csv", 3, "ff"),
-    ]
+    links = {f"{prefix}m.json": "", f"{prefix}data/a.csv": ""}
+    found = list(stored_in(document, links))  # type: ignore[arg-type]  # JSON all the same
+    assert found == [Stored(f"{prefix}m.json"), Stored(f"{prefix}data/a.csv", 3, "ff")]
     assert [one.name for one in found] == ["m.json", "data/a.csv"]
 
 
@@ -307,10 +325,14 @@ def test_a_file_that_is_not_as_it_was_stored_gets_no_name(
     async def fetch() -> None:
         objects = MemoryObjects()
         await objects.put(str(stored["url"]).removeprefix("s3://memory/"), b"1,2")
-        response = Response(
-            success=True, data=ResponseData(job_id="job_1", type="extract", result={"artifact": stored})
+        data = ResponseData(job_id="job_1", type="extract", result={"artifact": stored})
+        result = Result(success=True, data=data, links=[Link(url=str(stored["url"]), href="")])
+        await download(
+            result,
+            lambda link: objects.stream(link.url.removeprefix("s3://memory/")),
+            tmp_path / "out",
+            lambda *_: None,
         )
-        await download(response, objects, tmp_path / "out", lambda *_: None)
 
     with pytest.raises(Permanent, match=told):
         asyncio.run(fetch())

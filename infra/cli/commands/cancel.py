@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from infra.cli.operating import operator, told
+from infra.cli.operating import told
 from infra.cli.options import Command, Options, options
 from infra.cli.trouble import FAILED
 
@@ -28,26 +28,23 @@ def command(job_ids: tuple[str, ...], wait: bool) -> int:
 
 
 async def _cancel(where: Options, job_ids: list[str], *, wait: bool) -> int:
-    from infra.cli.connect import ports_at
-    from infra.cli.render import print_json
+    from infra.cli.connect import jobs_at
+    from infra.cli.render import documents, print_json
     from infra.cli.watching import watch
     from shared.errors import Conflict, NotFound
-    from shared.runtime.service import Service
     from shared.status import Status
-    from shared.view import view_of
 
-    async with ports_at(where) as ports:
-        jobs, problems = [], []
+    async with jobs_at(where) as jobs:
+        views, problems = [], []
         for job_id in job_ids:
             try:
-                jobs.append(await Service(ports).cancel(where.tenant, job_id, who=operator()))
+                views.append(await jobs.cancel(job_id))
             except (Conflict, NotFound) as problem:
                 problems.append(type(problem)(problem.code, problem.message, field=job_id))
         if where.json and not wait:
-            views = [view_of(job, bucket=ports.objects.bucket) for job in jobs]
-            print_json({"jobs": [view.model_dump(mode="json", exclude_none=True) for view in views]})
-        for job in jobs if not where.json else ():
-            click.echo(f"{job.job_id}  {job.status if job.status.is_terminal else 'asked to stop'}")
-        over = await watch(where, ports, [job.job_id for job in jobs]) if wait else []
-    as_wanted = all(job.status is Status.CANCELLED for job in over)
+            print_json(documents(views))
+        for view in views if not where.json else ():
+            click.echo(f"{view.job_id}  {view.status if view.status.is_terminal else 'asked to stop'}")
+        over = await watch(where, jobs, [view.job_id for view in views]) if wait else []
+    as_wanted = all(view.status is Status.CANCELLED for view in over)
     return told(problems, as_json=where.json) or (0 if as_wanted else FAILED)

@@ -3,32 +3,27 @@
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.operating import confirmed, operator, plain, read_duration_s, read_rate_per_s, told
+from infra.cli.operating import confirmed, plain, read_rate_per_s, told
 from infra.cli.options import Command, Options, options
-from shared.errors import Conflict, NotFound
-from shared.job import Job
-from shared.status import Status
+from infra.cli.selecting import REDRIVABLE, Statuses, error_option, time_option, type_option
+from shared.errors import Conflict, InvalidInput, NotFound
+from shared.view import JobView
 
 if TYPE_CHECKING:
-    from shared.ports import Ports
-    from shared.runtime.redriving import Selection
+    from infra.cli.client import Jobs
 
 
 @click.command("redrive", cls=Command)
 @click.argument("job_ids", metavar="[JOB]...", nargs=-1)
-@click.option("--type", "job_type", metavar="TYPE", help="All of this type.")
-@click.option("--error", metavar="FINGERPRINT", help="All that failed so (see `status`), or with this error code.")
-@click.option(
-    "--status",
-    type=click.Choice(["FAILED", "PARTIAL_SUCCESS", "CANCELLED"], case_sensitive=False),
-    help="All that ended so.  [default: FAILED]",
-)
-@click.option("--since", "since_s", metavar="TIME", callback=read_duration_s, help="All that ended in the last 2h, 1d.")
+@type_option("All of this type.")
+@error_option("All that failed so (see `errors`), or with this error code.")
+@click.option("--status", metavar="STATUS,...", type=Statuses(REDRIVABLE), help="All that ended so.  [default: failed]")
+@time_option("--since", "All that ended since: 2h ago, 1d, or 2026-01-31T12:00Z.")
 @click.option(
     "--rate",
     "rate_per_s",
@@ -46,7 +41,7 @@ def command(
     job_type: str | None,
     error: str | None,
     status: str | None,
-    since_s: float | None,
+    since: str | None,
     rate_per_s: float,
     dry_run: bool,
     yes: bool,
@@ -62,47 +57,43 @@ def command(
       longshore redrive --error timeout-5f2a91c0 --dry-run
       longshore redrive --type extract --since 2h --rate 2/s --yes
     """
-    from shared.runtime.redriving import Selection
-
-    def selection(now: int) -> Selection:
-        return Selection(
-            job_ids=job_ids,
-            type=job_type,
-            error=error,
-            status=Status(status) if status else None,
-            ended_since=None if since_s is None else now - round(since_s * 1000),
-        )
-
-    return asyncio.run(_redrive(options(), selection, rate_per_s=rate_per_s, dry_run=dry_run, yes=yes))
+    wanted = {"type": job_type, "error": error, "status": status, "ended_since": since}
+    if bool(job_ids) == any(wanted.values()):
+        raise InvalidInput("invalid_selection", "either job ids, or a type, error, status or time", field="filter")
+    found = {name: value for name, value in wanted.items() if value} if not job_ids else {}
+    return asyncio.run(
+        _redrive(options(), list(dict.fromkeys(job_ids)), found, rate_per_s=rate_per_s, dry_run=dry_run, yes=yes)
+    )
 
 
 async def _redrive(
-    where: Options, selection: "Callable[[int], Selection]", *, rate_per_s: float, dry_run: bool, yes: bool
+    where: Options, job_ids: list[str], wanted: dict[str, str], *, rate_per_s: float, dry_run: bool, yes: bool
 ) -> int:
-    from infra.cli.connect import ports_at
+    from infra.cli.connect import jobs_at
     from infra.cli.render import print_json
-    from shared.runtime.redriving import selected
 
-    async with ports_at(where) as ports:
-        jobs = [job async for job in selected(ports, where.tenant, selection(ports.now()))]
+    async with jobs_at(where) as jobs:
+        await jobs.known(wanted.get("type"))
+        views = [await jobs.get(job_id) for job_id in job_ids]
+        if wanted:
+            views += [job async for job in jobs.all({"status": "failed"} | wanted)]
         if not where.json:
-            click.echo(_summary(jobs), err=True)
-        if not dry_run and len(jobs) > 1:
-            confirmed(f"Run {len(jobs)} jobs again?", yes=yes)
-        done = [] if dry_run else await _paced(ports, jobs, rate_per_s, quiet=where.json)
-    redriven = [one.job_id for one in done if isinstance(one, Job)]
+            click.echo(_summary(views), err=True)
+        if not dry_run and len(views) > 1:
+            confirmed(f"Run {len(views)} jobs again?", yes=yes)
+        selected = [job.job_id for job in views]
+        done = {} if dry_run else await _paced(jobs, selected, rate_per_s, quiet=where.json)
+    redriven = [job_id for job_id, problem in done.items() if problem is None]
     if where.json:
-        print_json({"selected": [job.job_id for job in jobs], "redriven": [*redriven]})
+        print_json({"selected": [*selected], "redriven": [*redriven]})
     for job_id in redriven if not where.json else ():
         click.echo(job_id)
-    return told([one for one in done if not isinstance(one, Job)], as_json=where.json)
+    return told([problem for problem in done.values() if problem is not None], as_json=where.json)
 
 
-def _summary(jobs: Sequence[Job]) -> str:
+def _summary(views: Sequence[JobView]) -> str:
     """How many of which type and failure, the most frequent first."""
-    from shared.fingerprint import fingerprint_of
-
-    kinds = Counter((job.type, job.status, fingerprint_of(job) or "") for job in jobs)
+    kinds = Counter((job.type, job.status, job.fingerprint or "") for job in views)
     lines = [
         f"{count:>7}  {job_type}  {status}  {plain(error)}" for (job_type, status, error), count in kinds.most_common()
     ]
@@ -110,18 +101,23 @@ def _summary(jobs: Sequence[Job]) -> str:
 
 
 async def _paced(
-    ports: "Ports", jobs: Sequence[Job], rate_per_s: float, *, quiet: bool
-) -> list[Job | Conflict | NotFound]:
+    jobs: "Jobs", job_ids: Sequence[str], rate_per_s: float, *, quiet: bool
+) -> Mapping[str, Conflict | NotFound | None]:
+    """Each is due 1 / `rate_per_s` seconds after the one before, however fast they are written. → who was refused"""
     from rich.progress import MofNCompleteColumn, Progress
 
     from infra.cli.render import stderr
-    from shared.runtime.redriving import redrive_paced
 
-    done: list[Job | Conflict | NotFound] = []
-    hidden = quiet or len(jobs) == 1 or not sys.stderr.isatty()
+    done: dict[str, Conflict | NotFound | None] = {}
+    hidden = quiet or len(job_ids) == 1 or not sys.stderr.isatty()
+    loop, taken = asyncio.get_running_loop(), 0
     with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=stderr(), disable=hidden) as progress:
-        bar = progress.add_task("queued again", total=len(jobs))
-        async for one in redrive_paced(ports, jobs, who=operator(), rate_per_s=rate_per_s):
-            done.append(one)
+        bar, began_s = progress.add_task("queued again", total=len(job_ids)), loop.time()
+        for job_id in job_ids:
+            try:
+                await jobs.redrive(job_id, delay_s=max(0.0, taken / rate_per_s - (loop.time() - began_s)))
+                done[job_id], taken = None, taken + 1
+            except (Conflict, NotFound) as problem:
+                done[job_id] = type(problem)(problem.code, problem.message, field=job_id)
             progress.advance(bar)
     return done

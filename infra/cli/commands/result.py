@@ -10,8 +10,8 @@ from infra.cli.options import Command, Options, options
 from infra.cli.trouble import FAILED
 
 if TYPE_CHECKING:
-    from shared.payloads.results import Response
-    from shared.ports import Objects
+    from infra.cli.artifacts import Stream
+    from shared.runtime.api.jobs import Result
 
 
 @click.command("result", cls=Command)
@@ -32,24 +32,22 @@ def command(job_id: str, download: Path | None) -> int:
 
 
 async def _result(where: Options, job_id: str, directory: Path | None) -> int:
-    from infra.cli.connect import ports_at
+    from infra.cli.connect import jobs_at
     from infra.cli.render import print_facts, print_json, result_facts
-    from shared.runtime.service import Service
 
-    async with ports_at(where) as ports:
-        service = Service(ports)
-        response = await service.result(await service.get(where.tenant, job_id))
+    async with jobs_at(where) as jobs:
+        result = await jobs.result(job_id)
         if where.json:
-            print_json(response)
+            print_json(result)
         else:
-            print_facts(result_facts(response))
+            print_facts(result_facts(result))
         if directory is not None:
-            for path in await _download(response, ports.objects, directory, quiet=where.json):
+            for path in await _download(result, jobs.stream, directory, quiet=where.json):
                 click.echo(str(path), err=where.json)
-    return 0 if response.success else FAILED
+    return 0 if result.success else FAILED
 
 
-async def _download(response: "Response", objects: "Objects", directory: Path, *, quiet: bool) -> list[Path]:
+async def _download(result: "Result", stream: "Stream", directory: Path, *, quiet: bool) -> list[Path]:
     from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
     from infra.cli.artifacts import download
@@ -64,4 +62,4 @@ async def _download(response: "Response", objects: "Objects", directory: Path, *
                 bars[name] = progress.add_task(name, arrived="")
             progress.update(bars[name], completed=arrived_bytes, total=size_bytes, arrived=size(arrived_bytes))
 
-        return await download(response, objects, directory, report)
+        return await download(result, stream, directory, report)

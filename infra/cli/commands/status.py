@@ -1,16 +1,21 @@
 """`longshore status`: one job, as it is now."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
+from pydantic import JsonValue
 
 from infra.cli.options import Command, Options, options
+
+if TYPE_CHECKING:
+    from infra.cli.client import Jobs
 
 
 @click.command("status", cls=Command)
 @click.argument("job_id", metavar="JOB")
 def command(job_id: str) -> None:
-    """Show a job: status, progress, attempts, errors, history.
+    """Show a job: status, progress, attempts, errors, payload, history.
 
     \b
     Examples:
@@ -21,17 +26,27 @@ def command(job_id: str) -> None:
 
 
 async def _status(where: Options, job_id: str) -> None:
-    from infra.cli.connect import ports_at
-    from infra.cli.render import job_facts, print_facts, print_json
-    from shared.runtime.service import Service
-    from shared.view import view_of
+    from infra.cli.connect import jobs_at
+    from infra.cli.render import as_json, job_facts, print_facts, print_json
+    from infra.cli.watching import now_ms
 
-    async with ports_at(where) as ports:
-        service = Service(ports)
-        job = await service.get(where.tenant, job_id)
-        view = view_of(job, bucket=ports.objects.bucket)
-        failures = await service.failures(job) if job.error is not None else ()
+    async with jobs_at(where) as jobs:
+        view = await jobs.get(job_id)
+        payload = await _payload(jobs, job_id)
         if where.json:
-            print_json(view)
-        else:
-            print_facts(job_facts(view, job, ports.now(), failures))
+            print_json({**view.model_dump(mode="json", exclude_none=True), "payload": payload})
+            return
+        failures = await jobs.failures(job_id) if view.error is not None else ()
+        words = payload if isinstance(payload, str) else as_json(payload)
+        print_facts(job_facts(view, now_ms(), failures, words))
+
+
+async def _payload(jobs: "Jobs", job_id: str) -> JsonValue:
+    """What it was asked to do, where it lies if that is much, or why it is not told."""
+    from shared.errors import NotFound
+
+    try:
+        found = await jobs.payload(job_id)
+    except NotFound as gone:
+        return gone.message
+    return found.href or found.payload

@@ -12,21 +12,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from infra.cli.options import Command, Options, options
+from infra.cli.selecting import complete_type
 from infra.cli.trouble import FAILED
 from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
+    from infra.cli.client import Jobs
     from infra.cli.fields import Document
-    from shared.job import Job
-    from shared.ports import Ports
+    from shared.runtime.api.jobs import Accepted
 
 SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def complete_type(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    from shared.payloads import TYPES
-
-    return [CompletionItem(name) for name in TYPES if name.startswith(incomplete)]
 
 
 def complete_field(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -81,7 +76,8 @@ def _document(job_type: str, payload: str | None, assignments: Sequence[str]) ->
     if document.get("type", job_type) != job_type:
         raise InvalidInput("another_type", f"the payload says {document['type']!r}, not {job_type!r}", field="type")
     document = absolute(assigned(model, document | {"type": job_type}, assignments))
-    return document if "tenantId" in document else {"tenant_id": options().tenant} | document
+    says_whose = "tenantId" in document or options().api is not None
+    return document if says_whose else {"tenant_id": options().tenant} | document
 
 
 def _read(payload: str | None) -> "Document":
@@ -103,32 +99,40 @@ def _read(payload: str | None) -> "Document":
 
 
 async def _submit(where: Options, document: "Document", *, key: str | None, delay_s: float, follow: bool) -> int:
-    from infra.cli.connect import ports_at
+    from infra.cli.connect import jobs_at
     from infra.cli.fields import checked, payload_model
     from infra.cli.secrets import hide_password
     from infra.cli.watching import all_good, watch
-    from shared.runtime.service import Service
 
     document, secrets = hide_password(document)
     payload = checked(payload_model(document["type"]), document)
-    where = replace(where, tenant=payload.tenant_id)
-    async with ports_at(where) as ports:
-        for name, url in secrets.items():
-            await ports.secrets.put(f"{payload.tenant_id}/{name}", url)
-            click.echo(f"The connection URL is kept as secret://{name}; the job holds only this name.", err=True)
-        job = await Service(ports).submit(payload, idempotency_key=key, delay_s=delay_s)
-        _tell(where, ports, job, follow=follow)
-        return 0 if not follow or all_good(await watch(where, ports, [job.job_id])) else FAILED
+    where = where if where.api else replace(where, tenant=payload.tenant_id)
+    await _keep(where, secrets)
+    async with jobs_at(where) as jobs:
+        accepted = await jobs.submit(document, key=key, delay_s=delay_s)
+        await _tell(where, jobs, accepted, document["type"], follow=follow)
+        return 0 if not follow or all_good(await watch(where, jobs, [accepted.job_id])) else FAILED
 
 
-def _tell(where: Options, ports: "Ports", job: "Job", *, follow: bool) -> None:
+async def _keep(where: Options, secrets: dict[str, str]) -> None:
+    from infra.cli.connect import ports_at
+
+    if secrets and where.api:
+        raise InvalidInput("secret", "no password goes over the API: keep it as a secret://NAME", field="database")
+    for name, url in secrets.items():
+        async with ports_at(where) as ports:
+            await ports.secrets.put(f"{where.tenant}/{name}", url)
+        click.echo(f"The connection URL is kept as secret://{name}; the job holds only this name.", err=True)
+
+
+async def _tell(where: Options, jobs: "Jobs", accepted: "Accepted", job_type: str, *, follow: bool) -> None:
     """The id alone on stdout, for `$(…)`; a followed job's JSON comes line by line."""
     from infra.cli.render import print_json
-    from shared.view import view_of
 
     if not where.json:
-        click.echo(job.job_id)
+        click.echo(accepted.job_id)
     elif not follow:
-        print_json(view_of(job, bucket=ports.objects.bucket))
+        print_json(await jobs.get(accepted.job_id))
     if not (follow or where.json):
-        click.echo(f"{job.type} is {job.status}. Follow it: longshore watch {job.job_id}{where.flags}", err=True)
+        followed = f"longshore watch {accepted.job_id}{where.flags}"
+        click.echo(f"{job_type} is {accepted.status}. Follow it: {followed}", err=True)

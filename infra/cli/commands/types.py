@@ -1,16 +1,20 @@
 """`longshore types`: what can be submitted."""
 
+import asyncio
+import inspect
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from infra.cli.commands.submit import complete_type
-from infra.cli.options import Command, options
+from infra.cli.options import Command, Options, options
+from infra.cli.selecting import complete_type
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from shared.payloads.base import Payload
+    from shared.runtime.api.system import TypeView
 
 EXAMPLES: Final = {
     "extract": (
@@ -34,50 +38,76 @@ def command(job_type: str | None) -> None:
       longshore types extract
       longshore types extract --json       # its JSON Schema
     """
-    from infra.cli.fields import payload_model
-    from infra.cli.render import print_json, stdout
-    from shared.payloads import json_schema
+    asyncio.run(_types(options(), job_type))
 
-    if options().json:
-        print_json(payload_model(job_type).model_json_schema() if job_type else json_schema())
+
+async def _types(where: Options, job_type: str | None) -> None:
+    from infra.cli.fields import unknown_type
+    from infra.cli.render import print_json, stdout
+
+    known = {one.type: one for one in await _known(where)}
+    if job_type is not None and job_type not in known:
+        raise unknown_type(job_type, known)
+    if where.json:
+        print_json(known[job_type].payload_schema if job_type else {name: known[name].payload_schema for name in known})
     elif job_type is None:
-        stdout().print(_all())
+        stdout().print(_all(known.values()))
     else:
-        stdout().print(_fields(payload_model(job_type)))
+        stdout().print(_fields(known[job_type]))
         click.echo("\nExamples:")
         for example in EXAMPLES.get(job_type, ()):
             click.echo(f"  longshore submit {job_type} {example}")
 
 
-def _all() -> "Table":
-    from rich.table import Table
+async def _known(where: Options) -> Sequence["TypeView"]:
+    """An API's own, or those that are installed here: nothing need run to ask for them."""
+    from infra.cli.connect import jobs_at
 
-    from shared.payloads import TYPES
+    if where.api is None:
+        return _installed()
+    async with jobs_at(where) as jobs:
+        return (await jobs.types()).types
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("TYPE", "TIME PER ATTEMPT", "ATTEMPTS", "WHAT IT DOES"):
-        table.add_column(title)
-    for name, model in TYPES.items():
-        table.add_row(name, f"{model.policy.timeout_s} s", str(model.policy.attempts_max), _about(model))
-    return table
+
+def _installed() -> list["TypeView"]:
+    from shared.payloads import open_types
+    from shared.runtime.api.system import TypeView
+
+    return [
+        TypeView(
+            type=name,
+            description=_about(model),
+            attempts_max=model.policy.attempts_max,
+            timeout_s=model.policy.timeout_s,
+            payload_schema=model.model_json_schema(),
+        )
+        for name, model in open_types().items()
+    ]
 
 
 def _about(model: type["Payload"]) -> str:
     """The first line of the payload's module, without the type's name."""
-    import inspect
-
     words = (inspect.getdoc(inspect.getmodule(model)) or "").splitlines()[0]
     return words.partition(": ")[2].rstrip(".")
 
 
-def _fields(model: type["Payload"]) -> "Table":
-    from rich.table import Table
+def _all(types: Iterable["TypeView"]) -> "Table":
+    from infra.cli.render import table_of
 
+    table = table_of("TYPE", "TIME PER ATTEMPT", "ATTEMPTS")
+    table.add_column("WHAT IT DOES")
+    for one in types:
+        about, *_ = [*one.description.splitlines(), ""]
+        table.add_row(one.type, f"{one.timeout_s} s", str(one.attempts_max), about)
+    return table
+
+
+def _fields(one: "TypeView") -> "Table":
+    from infra.cli.render import table_of
     from infra.cli.schema import described
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("FIELD", "DEFAULT", "VALUES"):
-        table.add_column(title, no_wrap=title != "VALUES", overflow="fold")
-    for field in described(model):
+    table = table_of("FIELD", "DEFAULT")
+    table.add_column("VALUES", overflow="fold")
+    for field in described(one.payload_schema):
         table.add_row(field.path, field.default, field.values)
     return table
