@@ -8,6 +8,7 @@ A command cannot tell them apart, and a stack that nobody gave an API has the sa
 
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
+from http.client import responses
 from typing import Final, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -23,7 +24,7 @@ from shared.runtime.api.app import Api
 from shared.runtime.api.jobs import Accepted, Failures, Link, PayloadView, Result, Why
 from shared.runtime.api.many import ErrorGroups, JobList
 from shared.runtime.api.messages import JSON_TYPE, Answer, Caller, Request
-from shared.runtime.api.problems import Problem
+from shared.runtime.api.problems import ProblemDetails
 from shared.runtime.api.routes import ROUTES
 from shared.runtime.api.system import Ticket, Types
 from shared.view import JobView
@@ -164,7 +165,7 @@ class Jobs:
         said = {name: str(value) for name, value in (query or {}).items() if value is not None}
         body, kind = (b"", {}) if document is None else (to_json(document), {"content-type": JSON_TYPE})
         answer = await self._carrier.send(method, path, said, body, {**kind, **(headers or {})})
-        if answer.status >= HTTPStatus.BAD_REQUEST:
+        if not 200 <= answer.status < 300:
             raise _error(answer)
         try:
             return model.model_validate_json(answer.body)
@@ -179,9 +180,9 @@ def _job(job_id: str, *below: str) -> str:
 def _error(answer: Answer) -> LongshoreError:
     """A problem document as what it stands for; a gateway in front of the API has its own."""
     try:
-        problem = Problem.model_validate_json(answer.body)
+        problem = ProblemDetails.model_validate_json(answer.body)
     except ValueError:
-        phrase = HTTPStatus(answer.status).phrase
+        phrase = responses.get(answer.status, f"status {answer.status}")
         return WorldFault(phrase.lower().replace(" ", "_"), f"the API answers {answer.status} {phrase}")
     kind = KINDS.get(answer.status, WorldFault)
     if kind is InvalidInput:

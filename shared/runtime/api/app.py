@@ -7,11 +7,11 @@
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import from_json
 
 from shared.errors import LongshoreError
@@ -74,6 +74,8 @@ class Route:
 
     method: str
     path: str
+    name: str = ""
+    """What a client in some language calls it: a verb and what it acts on. By default, what `act` is called."""
     summary: str
     role: Role | None
     act: Callable[[Call], Awaitable[Answer]]
@@ -81,7 +83,10 @@ class Route:
     headers: type[BaseModel] | None = None
     body: type[BaseModel] | str | None = None
     """A model, or the name of a schema of the OpenAPI document."""
+    examples: Mapping[str, JsonValue] = field(default_factory=dict)
+    """Of the body: what it shows → the whole body."""
     answers: Mapping[int, type[BaseModel] | str | None]
+    """A text names one kind of content, or several by commas."""
     may: tuple[int, ...] = ()
     """Statuses of problems beyond those that every route may answer."""
 

@@ -1,10 +1,19 @@
 """How a request says which jobs it means: in its query, or in its body."""
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from shared.payloads.base import Name
 from shared.selection import Filter
@@ -12,7 +21,24 @@ from shared.status import Status
 
 Text = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Cursor = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
-Statuses = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]+(,[A-Za-z_]+)*$", max_length=100)]
+
+
+def _rfc3339(value: object) -> object:
+    """Pydantic would take a bare number for seconds since 1970."""
+    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt]", value):
+        raise ValueError("a time by RFC 3339, such as 2026-01-31T12:00:00Z")
+    return value
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]
+
+_WORD: Final = f"({'|'.join(Status)})"
+Statuses = Annotated[
+    str,
+    StringConstraints(pattern=r"^[A-Za-z_]+(,[A-Za-z_]+)*$", max_length=100),
+    WithJsonSchema({"type": "string", "pattern": f"^{_WORD}(,{_WORD})*$", "maxLength": 100}),
+]
+"""Small letters will do, too."""
 
 
 class Query(BaseModel):
@@ -22,14 +48,15 @@ class Query(BaseModel):
 
 
 class FilterQuery(Query):
-    """`status`: one or more, by commas. `since` and `until` are of the creation, RFC 3339."""
+    """`status`: one or more, by commas. `since` and `until` are of the creation, `ended_since` of the end; RFC 3339."""
 
     status: Statuses | None = None
     type: Name | None = None
     error: Text | None = None
     text: Text | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
+    ended_since: Time | None = None
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -47,11 +74,12 @@ class FilterQuery(Query):
             text=self.text,
             created_since=ms(self.since),
             created_until=ms(self.until),
+            ended_since=ms(self.ended_since),
         )
 
 
 class Wanted(BaseModel):
-    """Which jobs: at least one of these must be said. Times are RFC 3339, of the creation."""
+    """Which jobs: at least one of these must be said. `since` and `until` are of the creation, RFC 3339."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -59,8 +87,9 @@ class Wanted(BaseModel):
     type: Name | None = None
     error: Text | None = None
     text: Text | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
+    ended_since: Time | None = None
 
     def filter(self) -> Filter:
         return Filter(
@@ -70,6 +99,7 @@ class Wanted(BaseModel):
             text=self.text,
             created_since=ms(self.since),
             created_until=ms(self.until),
+            ended_since=ms(self.ended_since),
         )
 
 

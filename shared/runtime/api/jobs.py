@@ -94,9 +94,9 @@ async def submit(call: Call) -> Answer:
     if not isinstance(document, dict):
         raise InvalidInput("invalid_payload", "a JSON object", field="(the document)")
     payload = read_payload(to_json(_of_caller(document, call.caller)))
-    key = call.request.headers.get("idempotency-key")
+    headers = SubmitHeaders.model_validate({"Idempotency-Key": call.request.headers.get("idempotency-key")})
     delay_s = call.query(SubmitQuery).delay_s
-    job, is_new = await call.service.accept(payload, idempotency_key=key, delay_s=delay_s)
+    job, is_new = await call.service.accept(payload, idempotency_key=headers.idempotency_key, delay_s=delay_s)
     accepted = Accepted(job_id=job.job_id, status=job.status, created_at=rfc3339(job.created_at))
     return answer_json(202 if is_new else 200, accepted, {"Location": f"/jobs/{job.job_id}"})
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.errors import Conflict, NotFound
 from shared.fingerprint import fingerprint_of
@@ -17,7 +17,7 @@ from shared.job import Job, rfc3339
 from shared.payloads.base import Name
 from shared.payloads.results import ErrorBody
 from shared.runtime.api.app import Call
-from shared.runtime.api.filters import Cursor, FilterQuery, Query, Wanted, ms
+from shared.runtime.api.filters import Cursor, FilterQuery, Query, Time, Wanted, ms
 from shared.runtime.api.messages import Answer, answer_json
 from shared.runtime.redriving import redrive_paced
 from shared.selection import ALIVE, Filter
@@ -68,7 +68,7 @@ class ErrorGroups(BaseModel):
 
 class ErrorsQuery(Query):
     type: Name | None = None
-    since: AwareDatetime | None = None
+    since: Time | None = None
     cursor: Cursor | None = None
 
 

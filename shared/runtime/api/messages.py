@@ -16,6 +16,9 @@ JSON_TYPE: Final = "application/json"
 
 WHO_CHARACTERS_MAX: Final = 32
 
+NOBODY: Final = frozenset({"null", "None", "undefined"})
+"""A claim that was empty, made a text on its way: all whose issuer forgot their tenant would share one."""
+
 _NAME: Final[TypeAdapter[str]] = TypeAdapter(Name)
 
 
@@ -84,10 +87,10 @@ def caller_of(claims: Mapping[str, object]) -> Caller | None:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-jwt-authorizer.html
     """
     tenant_id = claims.get("tenant_id")
-    if not isinstance(tenant_id, str) or not _is_name(tenant_id):
+    if not isinstance(tenant_id, str) or tenant_id in NOBODY or not _is_name(tenant_id):
         return None
     said = claims.get("roles", "")
-    words = [str(word) for word in said] if isinstance(said, list) else re.findall(r"[\w.:-]+", str(said))
+    words = [str(word) for word in said] if isinstance(said, list) else re.split(r"[\s,]+", str(said).strip("[]"))
     roles = [role for role in Role if role in words]
     return Caller(tenant_id, str(claims.get("sub", "")), max(roles, key=RANK.__getitem__, default=None))
 

@@ -5,6 +5,7 @@ https://spec.openapis.org/oas/v3.1.0
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Final  # Any: a JSON Schema is whatever JSON Schema says it is
 
 from pydantic import BaseModel
@@ -12,7 +13,8 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from shared.payloads import json_schema
 from shared.runtime.api.app import Route
-from shared.runtime.api.problems import PROBLEM_TYPE, Problem
+from shared.runtime.api.messages import JSON_TYPE
+from shared.runtime.api.problems import PROBLEM_TYPE, ProblemDetails
 
 REF: Final = "#/components/schemas/{model}"
 
@@ -21,12 +23,23 @@ WITH_TOKEN: Final = (401, 403, 429)
 
 Document = dict[str, Any]
 
+Refs = dict[object, Document]
+"""By model: two of the same name get longer ones from pydantic."""
+
+TEXTS: Final[dict[str, Document]] = {JSON_TYPE: {"type": "object"}}
+"""What is no model, and no text either."""
+
+_AFTER: Final[Document] = {
+    "Retry-After": {"description": "Seconds to wait", "required": True, "schema": {"type": "integer"}}
+}
+PROBLEM_HEADERS: Final[dict[int, Document]] = {429: {"headers": _AFTER}, 503: {"headers": _AFTER}}
+
 
 def openapi(routes: Sequence[Route], version: str) -> Document:
-    schemas = _schemas(routes)
+    refs, schemas = _schemas(routes)
     paths: dict[str, Document] = {}
     for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route, refs)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -43,36 +56,50 @@ def openapi(routes: Sequence[Route], version: str) -> Document:
     }
 
 
-def _schemas(routes: Sequence[Route]) -> Document:
-    """Of every model that goes in or comes out, and of every job type's payload."""
+def _schemas(routes: Sequence[Route]) -> tuple[Refs, Document]:
+    """Of every model that goes in or comes out, and of every job type's payload; and how each is referred to."""
     into = {route.body for route in routes if isinstance(route.body, type)}
-    out = {model for route in routes for model in route.answers.values() if isinstance(model, type)} | {Problem}
+    out = {model for route in routes for model in route.answers.values() if isinstance(model, type)} | {ProblemDetails}
     asked: list[tuple[type[BaseModel], JsonSchemaMode]] = [(model, "validation") for model in into]
     asked += [(model, "serialization") for model in out]
-    _, found = models_json_schema(sorted(asked, key=lambda pair: pair[0].__name__), ref_template=REF)
+    refs, found = models_json_schema(sorted(asked, key=lambda pair: pair[0].__name__), ref_template=REF)
     payloads = json_schema(ref_template=REF)
     schemas: Document = {**found["$defs"], **payloads.pop("$defs")}
-    return {**schemas, "AnyPayload": payloads}
+    return {model: ref for (model, _), ref in refs.items()}, {**schemas, "AnyPayload": payloads}
 
 
-def _operation(route: Route) -> Document:
+def _operation(route: Route, refs: Refs) -> Document:
     operation: Document = {
-        "operationId": route.act.__name__ if "{" not in route.path else f"{route.act.__name__}_job",
+        "operationId": route.name or route.act.__name__,
+        "tags": [_tag(route)],
         "summary": route.summary,
+        "description": _description(route),
         "parameters": [*_path(route), *_query(route), *_headers(route)],
-        "responses": {str(status): _response(model) for status, model in route.answers.items()},
+        "responses": {str(status): _response(model, refs) for status, model in route.answers.items()},
     }
     problems = {*route.may, *ALWAYS, *(WITH_TOKEN if route.role else ())}
+    problems -= route.answers.keys()
     problems |= {400, 413, 415, 422} if route.body else {422} if route.query else set()
-    operation["responses"] |= {str(status): _problem() for status in sorted(problems)}
+    operation["responses"] |= {str(status): _problem(status, refs) for status in sorted(problems)}
     if route.body:
-        name = route.body if isinstance(route.body, str) else route.body.__name__
-        operation["requestBody"] = {"required": True, "content": _content("application/json", name)}
+        schema = {"$ref": REF.format(model=route.body)} if isinstance(route.body, str) else refs[route.body]
+        content: Document = {JSON_TYPE: {"schema": schema}}
+        if route.examples:
+            content[JSON_TYPE]["examples"] = {word: {"value": body} for word, body in route.examples.items()}
+        operation["requestBody"] = {"required": True, "content": content}
     if route.role is None:
         operation["security"] = []
-    else:
-        operation["description"] = f"Takes the role {route.role}."
     return operation
+
+
+def _tag(route: Route) -> str:
+    """The first word of its path; what is open to anybody is of the system itself."""
+    return "system" if route.role is None else route.path.split("/")[1]
+
+
+def _description(route: Route) -> str:
+    needs = "Open to anybody." if route.role is None else f"Takes the role {route.role}."
+    return " ".join([*(route.act.__doc__ or "").split(), needs])
 
 
 def _path(route: Route) -> list[Document]:
@@ -109,20 +136,21 @@ def _resolved(value: Document, schema: Document) -> Document:
     return {name: part for name, part in value.items() if name not in {"title", "default"}}
 
 
-def _response(model: type[BaseModel] | str | None) -> Document:
+def _response(model: type[BaseModel] | str | None, refs: Refs) -> Document:
     if model is None:
         return {"description": "As it is said", "content": {}}
     if isinstance(model, str):
-        return {"description": model, "content": {model: {"schema": {"type": "string"}}}}
+        kinds = model.split(", ")
+        return {
+            "description": model,
+            "content": {kind: {"schema": TEXTS.get(kind, {"type": "string"})} for kind in kinds},
+        }
     return {
         "description": (model.__doc__ or model.__name__).strip(),
-        "content": _content("application/json", model.__name__),
+        "content": {JSON_TYPE: {"schema": refs[model]}},
     }
 
 
-def _problem() -> Document:
-    return {"description": "A problem (RFC 9457)", "content": _content(PROBLEM_TYPE, "Problem")}
-
-
-def _content(kind: str, name: str) -> Document:
-    return {kind: {"schema": {"$ref": REF.format(model=name)}}}
+def _problem(status: int, refs: Refs) -> Document:
+    found = {"description": f"{HTTPStatus(status).phrase}: a problem (RFC 9457)"}
+    return {**found, "content": {PROBLEM_TYPE: {"schema": refs[ProblemDetails]}}, **PROBLEM_HEADERS.get(status, {})}

@@ -40,7 +40,7 @@ class FieldProblem(BaseModel):
     expected: str
 
 
-class Problem(BaseModel):
+class ProblemDetails(BaseModel):
     """https://www.rfc-editor.org/rfc/rfc9457; `type` is a URN of the stable `code`, `instance` names the request."""
 
     type: str
@@ -66,7 +66,7 @@ TOO_LARGE: Final = frozenset({"payload_too_large", "too_large"})
 def problem_answer(error: LongshoreError, request_id: str) -> Answer:
     status, headers = _status(error)
     found = error.problems if isinstance(error, InvalidInput) else ()
-    document = Problem(
+    document = ProblemDetails(
         type=f"urn:longshore:problem:{error.code}",
         title=HTTPStatus(status).phrase,
         status=status,

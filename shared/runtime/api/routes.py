@@ -1,8 +1,10 @@
 """The whole API, one line each."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Final
 
+from pydantic import JsonValue
 from pydantic_core import to_json
 
 from shared.runtime.api import jobs, many, page, system
@@ -12,6 +14,18 @@ from shared.runtime.api.openapi import openapi
 from shared.view import JobView
 
 VERSION: Final = "1"
+
+SUBMISSIONS: Final[Mapping[str, JsonValue]] = {
+    "the least": {"type": "generic", "operation": "echo"},
+    "an extract": {
+        "type": "extract",
+        "database": "secret://shop",
+        "tables": ["orders", "customers"],
+        "output_format": "csv",
+        "metadata": {"item_id": "note-17"},
+    },
+    "a backup": {"type": "backup", "database": "secret://shop"},
+}
 
 
 async def document(_call: Call) -> Answer:
@@ -27,18 +41,21 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/jobs",
+        name="submit_job",
         summary="Submit a job: its payload, with its type",
         role=Role.PRODUCER,
         act=jobs.submit,
         query=jobs.SubmitQuery,
         headers=jobs.SubmitHeaders,
         body="AnyPayload",
+        examples=SUBMISSIONS,
         answers={202: jobs.Accepted, 200: jobs.Accepted},
         may=(409,),
     ),
     Route(
         method="GET",
         path="/jobs",
+        name="list_jobs",
         summary="The jobs that match, newest first",
         role=Role.VIEWER,
         act=many.jobs_list,
@@ -48,15 +65,17 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/exports/jobs",
+        name="export_jobs",
         summary="The jobs that match as a file: up to 1,000, then go on with the header Longshore-Cursor",
         role=Role.VIEWER,
         act=many.export,
         query=many.ExportQuery,
-        answers={200: "text/csv"},
+        answers={200: "text/csv, application/jsonl"},
     ),
     Route(
         method="GET",
         path="/errors",
+        name="group_errors",
         summary="Failures in groups of the same kind, the most frequent first",
         role=Role.VIEWER,
         act=many.errors,
@@ -66,6 +85,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/bulk/cancel",
+        name="cancel_jobs",
         summary="Cancel all that match",
         role=Role.OPERATOR,
         act=many.bulk_cancel,
@@ -75,6 +95,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/bulk/redrive",
+        name="redrive_jobs",
         summary="Run all again that match and are over, at a pace",
         role=Role.OPERATOR,
         act=many.bulk_redrive,
@@ -84,6 +105,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/uploads",
+        name="create_upload",
         summary="A place for a file that jobs are to read",
         role=Role.PRODUCER,
         act=system.upload,
@@ -93,6 +115,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/jobs/{job_id}",
+        name="get_job",
         summary="A job as it is now",
         role=Role.VIEWER,
         act=jobs.get,
@@ -102,6 +125,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/jobs/{job_id}/payload",
+        name="get_job_payload",
         summary="What the job was asked to do",
         role=Role.VIEWER,
         act=jobs.payload,
@@ -111,6 +135,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/jobs/{job_id}/result",
+        name="get_job_result",
         summary="The response of a job that is over, with links to its artefacts",
         role=Role.VIEWER,
         act=jobs.result,
@@ -120,6 +145,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/jobs/{job_id}/events",
+        name="get_job_events",
         summary="Every move of the job: when, by whom, why",
         role=Role.VIEWER,
         act=jobs.events,
@@ -129,6 +155,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/jobs/{job_id}/errors",
+        name="get_job_errors",
         summary="What went wrong in each attempt, with stacks",
         role=Role.VIEWER,
         act=jobs.failures,
@@ -138,6 +165,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/jobs/{job_id}/why",
+        name="explain_job",
         summary="Why it is not running, or has failed",
         role=Role.VIEWER,
         act=jobs.reasons,
@@ -147,6 +175,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/jobs/{job_id}/cancel",
+        name="cancel_job",
         summary="Cancel: at once (200), or by asking its worker (202)",
         role=Role.OPERATOR,
         act=jobs.cancel,
@@ -156,6 +185,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/jobs/{job_id}/redrive",
+        name="redrive_job",
         summary="Run a job again that is over",
         role=Role.OPERATOR,
         act=jobs.redrive,
@@ -165,6 +195,7 @@ ROUTES: Final = (
     Route(
         method="POST",
         path="/tickets",
+        name="create_ticket",
         summary="A one-time ticket to the WebSocket API, which tells of changes as they happen",
         role=Role.VIEWER,
         act=system.new_ticket,
@@ -173,6 +204,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/types",
+        name="list_types",
         summary="The job types and the JSON Schema of their payloads",
         role=Role.VIEWER,
         act=system.types,
@@ -181,6 +213,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/health",
+        name="get_health",
         summary="Does it live?",
         role=None,
         act=system.health,
@@ -189,6 +222,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/",
+        name="get_dashboard",
         summary="The dashboard, for people",
         role=None,
         act=page.dashboard,
@@ -197,6 +231,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/assets/{version}/{name}",
+        name="get_asset",
         summary="What the dashboard is made of",
         role=None,
         act=page.asset,
@@ -206,6 +241,7 @@ ROUTES: Final = (
     Route(
         method="GET",
         path="/openapi.json",
+        name="get_openapi",
         summary="This document",
         role=None,
         act=document,
