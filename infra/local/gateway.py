@@ -121,11 +121,13 @@ class Gateway:
             return _refused(500, "Internal Server Error")
 
     def _found(self, method: str, path: str) -> tuple[HttpSource, Function] | None:
-        """The most specific route: a whole path before a prefix, a method before ANY."""
+        """The most specific route: whole paths before prefixes, long ones before short ones, a method before ANY."""
         fitting = [entry for entry in self._routes if _fits(entry[0], method, path)]
-        return max(
-            fitting, key=lambda entry: (not entry[0].path.endswith("+}"), entry[0].method != "ANY"), default=None
-        )
+        return max(fitting, key=lambda entry: _specificity(entry[0]), default=None)
+
+
+def _specificity(source: HttpSource) -> tuple[bool, int, bool]:
+    return not source.path.endswith("+}"), len(source.path), source.method != "ANY"
 
 
 def _cors_headers(cors: Cors | None, request: web.Request) -> dict[str, str]:
