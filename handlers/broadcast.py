@@ -1,4 +1,4 @@
-"""The second consumer of the jobs table's stream: tells those who watch, keeps tally and counts. It stops no job."""
+"""The second consumer of the jobs table's stream: tells watchers and webhooks, counts. It stops no job."""
 
 from collections.abc import Mapping
 from typing import cast
@@ -9,6 +9,8 @@ from shared.runtime import stats
 from shared.runtime.container import LambdaContext, container
 from shared.runtime.tally import tally
 from shared.runtime.watchers import broadcast
+from shared.runtime.webhooks import announce
+from shared.webhooks import is_internal
 
 
 def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, object]:
@@ -23,7 +25,8 @@ def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, o
     created = [record for record in records if record.old is None and record.new is not None]
 
     async def invocation(ports: Ports) -> dict[str, str | None]:
-        await broadcast(ports, records)
+        await broadcast(ports, [record for record in records if record.new is None or not is_internal(record.new)])
+        await announce(ports, records)
         known = state.get("tally")
         return {
             "tally": await tally(ports, shard_id, created, known) if created else known,

@@ -23,18 +23,26 @@ UNREADABLE: Final = Policy(attempts_max=1)
 """For a job whose payload cannot be read: it fails at once."""
 
 
-def place_of(size_bytes: int) -> str:
+def place_of(size_bytes: int, row_bytes_max: int = ROW_BYTES_MAX) -> str:
     """Where a payload of this size is kept: "row", "side" or "s3". Raises InvalidInput beyond 8 MiB."""
     if size_bytes > PAYLOAD_BYTES_MAX:
         message = f"{size_bytes} bytes; at most {PAYLOAD_BYTES_MAX} bytes: put it in S3 and name it in the payload"
         raise InvalidInput("payload_too_large", message, field="payload")
-    return "row" if size_bytes <= ROW_BYTES_MAX else "side" if size_bytes <= SIDE_BYTES_MAX else "s3"
+    return "row" if size_bytes <= row_bytes_max else "side" if size_bytes <= SIDE_BYTES_MAX else "s3"
 
 
-def new_job(envelope: Envelope[Payload], *, now: int, token: str, due_at: int | None = None) -> Job:
-    """The row of a new job, QUEUED and due at `due_at` (milliseconds; None: now)."""
+def new_job(
+    envelope: Envelope[Payload],
+    *,
+    now: int,
+    token: str,
+    due_at: int | None = None,
+    row_bytes_max: int = ROW_BYTES_MAX,
+) -> Job:
+    """The row of a new job, QUEUED and due at `due_at` (milliseconds; None: now). `row_bytes_max`: of a payload beside
+    which the row is known to hold little."""
     policy = envelope.payload.effective_policy() if envelope.payload else UNREADABLE
-    place = place_of(len(envelope.body.encode()))
+    place = place_of(len(envelope.body.encode()), row_bytes_max)
     return Job(
         tenant_id=envelope.tenant_id,
         job_id=envelope.job_id,

@@ -18,7 +18,7 @@ from pydantic_core import from_json
 from shared.errors import InvalidInput
 from shared.ids import derived_job_id, digest
 from shared.job import compact_json
-from shared.payloads import TYPES, invalid, read_payload
+from shared.payloads import TYPES, invalid, read_payload, read_stored
 from shared.payloads.base import Name, Payload
 
 BODY_BYTES_MAX: Final = 1024 * 1024
@@ -159,4 +159,4 @@ def stored_payload(job_type: str, body: str, base: dict[str, object]) -> Payload
     document = from_json(body)
     if not isinstance(document, dict) or job_type not in TYPES:
         raise InvalidInput("invalid_payload", f"a payload of type {job_type}", field="payload")
-    return read_payload(compact_json({**document, **base, "type": job_type}))
+    return read_stored(job_type, compact_json({**document, **base, "type": job_type}))

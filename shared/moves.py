@@ -92,8 +92,10 @@ def happened(move: Move, image: Job | None) -> bool:
 # --- doors ------------------------------------------------------------------------------------------------------------
 
 
-def submit(job: Job) -> Move:
-    return _create(Event.SUBMIT, job)
+def submit(job: Job, *, is_listed: bool = True) -> Move:
+    """Not listed, a job costs a write less, and only who knows its id finds it."""
+    move = _create(Event.SUBMIT, job)
+    return move if is_listed or move.creates is None else replace(move, creates=replace(move.creates, list_shard=None))
 
 
 def start(job: Job, lease: Lease) -> Move:

@@ -205,6 +205,10 @@ class Secrets(Protocol):
 
     async def put(self, name: str, value: str) -> None: ...
 
+    async def delete(self, name: str) -> None:
+        """At once and for good; nothing happens if there is none."""
+        ...
+
 
 class Connections(Protocol):
     """Open WebSockets, by the id that the gateway gave them."""

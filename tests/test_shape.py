@@ -84,12 +84,12 @@ FRONT_DOOR = ("shared/runtime/api/", "shared/runtime/watchers.py", "shared/watch
 
 NUMBERS = ("shared/stats.py", "shared/cost.py", "shared/runtime/stats.py")
 
-WEBHOOKS = ("shared/webhooks.py", "shared/runtime/webhooks.py", "shared/runtime/api/webhooks.py", "shared/net/")
+WEBHOOKS = ("shared/webhooks.py", "shared/runtime/webhooks.py", "shared/runtime/api/webhooks.py")
 
 PARTS = {
     "what moves jobs": (("handlers/", "shared/"), (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS), 5_000),
     "numbers": (NUMBERS, (), 500),
-    "webhooks": ((*WEBHOOKS, "handlers/jobs/webhook.py", "shared/payloads/webhook.py"), (), 600),
+    "webhooks": (WEBHOOKS, (), 400),
     "the front door": (FRONT_DOOR, WEBHOOKS, 1_500),
     "the local cloud": (("infra/local/",), (), 2_500),
     "the command line": (("infra/",), ("infra/local/", *NOT_CORE), 2_500),

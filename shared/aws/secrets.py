@@ -27,3 +27,14 @@ class AwsSecrets:
             if refusal.code != "ResourceExistsException":
                 raise
             await self._clients.call("secretsmanager", "put_secret_value", SecretId=secret, SecretString=value)
+
+    async def delete(self, name: str) -> None:
+        """https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_DeleteSecret.html"""
+        secret = self._names.secret(name)
+        try:
+            await self._clients.call(
+                "secretsmanager", "delete_secret", SecretId=secret, ForceDeleteWithoutRecovery=True
+            )
+        except AwsRefusal as refusal:
+            if refusal.code != "ResourceNotFoundException":
+                raise

@@ -14,3 +14,7 @@ class MemorySecrets:
     async def put(self, name: str, value: str) -> None:
         await turn()
         self.values[name] = value
+
+    async def delete(self, name: str) -> None:
+        await turn()
+        self.values.pop(name, None)

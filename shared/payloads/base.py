@@ -62,6 +62,8 @@ class Payload(BaseModel):
     model_config = STRICT
 
     policy: ClassVar[Policy] = Policy()
+    internal: ClassVar[bool] = False
+    """The system's own: no door takes such a job."""
 
     type: str
     tenant_id: Name = "default"

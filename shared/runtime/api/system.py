@@ -6,7 +6,7 @@ from typing import Annotated, Any  # Any: a JSON Schema is whatever JSON Schema 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.limits import UPLOAD_BYTES_MAX
-from shared.payloads import TYPES
+from shared.payloads import open_types
 from shared.runtime import watchers
 from shared.runtime.api.app import Call
 from shared.runtime.api.jobs import LINK_S
@@ -87,6 +87,6 @@ def _types() -> Types:
                 timeout_s=model.policy.timeout_s,
                 payload_schema=model.model_json_schema(),
             )
-            for name, model in sorted(TYPES.items())
+            for name, model in open_types().items()
         ]
     )
