@@ -62,6 +62,8 @@ class JobView(BaseModel):
     worker_id: str | None = None
     metadata: dict[str, JsonValue] | None = None
     cancel_requested: bool = False
+    cost_usd: float | None = None
+    """At list prices, approximate: of one job that is asked for by its id."""
     history: list[MoveView] = []
 
 

@@ -31,7 +31,7 @@ from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_failure, keep_history, payload_of, response_json
 from shared.runtime.ending import failed, outcome_of, snoozed
 from shared.runtime.host import Host
-from shared.runtime.logs import get_logger
+from shared.runtime.logs import get_logger, metrics
 from shared.runtime.patience import patiently
 from shared.runtime.run import Run, Stop
 from shared.status import Event
@@ -43,6 +43,8 @@ CLEANUP_S: Final = 5.0
 """A handler that was stopped has this long to clean up."""
 
 INLINE_BYTES_MAX: Final = 256
+SUCCESSES: Final = frozenset({Event.SUCCEED, Event.SUCCEED_PARTLY})
+UNITS: Final = dict.fromkeys(("duration_ms", "wait_ms", "settle_ms"), "Milliseconds")
 ROW_ERRORS_MAX: Final = 100
 
 ANSWER_MARGIN_MS: Final = 1_000
@@ -140,7 +142,7 @@ class Attempt(Generic[P]):
         if isinstance(answer, Refused) and (flagged := _asked_to_stop(answer, job)):
             stopped = _stopped(flagged, now, token, host.who)
             answer = await patiently(lambda: ports.jobs.apply(stopped), ports, until=until)
-        _tell(job, verdict, answer, run, now)
+        _tell(verdict, answer, run, now, settled_at=ports.now())
         return answer
 
     async def _publish(
@@ -246,8 +248,19 @@ def _stopped(job: Job, now: int, token: str, who: str) -> Move:
     return settlement(job, Event.CANCELLED, {}, now=now, token=token, who=who, note="")
 
 
-def _tell(job: Job, verdict: Verdict, answer: Applied | Refused, run: Run, now: int) -> None:
+def _tell(verdict: Verdict, answer: Applied | Refused, run: Run, ended_at: int, *, settled_at: int) -> None:
+    job, event = run.job, verdict.event
     if isinstance(answer, Refused):
-        _logger(job).warning("lease_lost", event_refused=verdict.event)
-    else:
-        _logger(job).info("run_settled", move=verdict.event, note=verdict.note, duration_ms=now - run.began_at)
+        _logger(job).warning("lease_lost", event_refused=event)
+        return
+    numbers = {
+        "duration_ms": ended_at - run.began_at,
+        "wait_ms": max(0, (job.started_at or job.due_at) - job.due_at),
+        "settle_ms": settled_at - ended_at,
+        "retried": int(event is Event.RETRY),
+        "failed": int(event is Event.FAIL),
+        "recovered": int(job.attempts > 0 and event in SUCCESSES),
+    }
+    code = verdict.failure.code if verdict.failure else None
+    told = metrics({name: UNITS.get(name, "Count") for name in numbers}, type=job.type)
+    _logger(job).info("run_settled", move=event, note=verdict.note, code=code, **numbers | told)

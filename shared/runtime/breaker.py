@@ -30,7 +30,7 @@ from shared.circuit import (
 from shared.errors import Permanent, WorldFault
 from shared.ports import Ports
 from shared.retry import Policy, asked_s, cause_of, is_the_worlds
-from shared.runtime.logs import get_logger
+from shared.runtime.logs import count, get_logger
 from shared.runtime.patience import patiently
 
 T = TypeVar("T")
@@ -146,7 +146,7 @@ class Circuits:
 
     async def _swapped(self, key: Key, seen: _Seen, new: Circuit) -> bool:
         """Put `new` where what was seen still is. False: perhaps it is not, and is to be read again."""
-        now, old, body = self._ports.now(), seen.body, circuit_json(new)
+        now, old, before, body = self._ports.now(), seen.body, seen.circuit, circuit_json(new)
         swap = partial(self._ports.side.swap, *key, old=old, new=body, expires_at=now // 1000 + EXPIRY_S)
         seen.read_at = -math.inf
         try:
@@ -157,6 +157,8 @@ class Circuits:
         if swapped:
             seen.body, seen.circuit, seen.read_at = body, new, now
             get_logger().info("circuit_written", circuit=key, standing=standing(new, now))
+            if new.open_until > (before.open_until if before else 0):
+                count("circuit_opened", circuit=key, trips=new.trips)
         return swapped
 
     def _open(self, key: Key, breaker: Breaker) -> CircuitOpen:

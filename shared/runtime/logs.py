@@ -52,15 +52,22 @@ def get_logger(**fields: object) -> structlog.stdlib.BoundLogger:
     return structlog.get_logger(**fields)  # type: ignore[no-any-return]  # structlog types it by its configuration
 
 
-def count(metric: str, *, stack: str, **fields: object) -> None:
-    """Count one `metric` of this stack: CloudWatch reads it out of the log line, anybody else can grep it.
+def count(metric: str, *, stack: str | None = None, **fields: object) -> None:
+    """Count one `metric` of this stack: CloudWatch reads it out of the log line, anybody else can grep it."""
+    get_logger().warning(metric, **metrics({metric: "Count"}, stack=stack), **{metric: 1}, **fields)
+
+
+def metrics(units: Mapping[str, str], *, stack: str | None = None, **dimensions: str) -> dict[str, object]:
+    """Fields that make metrics of a log line's numbers, by the stack and by `dimensions`: of few values, never a
+    tenant or a job. `units`: number → Count, Milliseconds …
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
     """
-    definition = {"Namespace": NAMESPACE, "Dimensions": [["stack"]], "Metrics": [{"Name": metric, "Unit": "Count"}]}
+    values = {"stack": stack or os.environ.get("LONGSHORE_STACK", "longshore"), **dimensions}
+    named = [{"Name": name, "Unit": unit} for name, unit in units.items()]
+    definition = {"Namespace": NAMESPACE, "Dimensions": [[*values]], "Metrics": named}
     moment = structlog.processors.TimeStamper(fmt=None)(None, "", {})["timestamp"]
-    emf = {"Timestamp": int(moment * 1000), "CloudWatchMetrics": [definition]}
-    get_logger().warning(metric, _aws=emf, stack=stack, **{metric: 1}, **fields)
+    return {"_aws": {"Timestamp": int(moment * 1000), "CloudWatchMetrics": [definition]}, **values}
 
 
 def redacted(text: str) -> str:

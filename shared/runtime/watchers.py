@@ -21,7 +21,7 @@ from shared.consequences import Record
 from shared.errors import LongshoreError
 from shared.job import Job
 from shared.ports import Ports
-from shared.runtime.logs import get_logger
+from shared.runtime.logs import count, get_logger, metrics
 from shared.view import Version, version_of
 from shared.watching import event_of, frames, latest, topics_of
 
@@ -114,7 +114,7 @@ async def broadcast(ports: Ports, records: Sequence[Record]) -> None:
     told = (_tell(ports, tenant, [job for job in jobs if job.tenant_id == tenant]) for tenant in sorted(tenants))
     for outcome in await asyncio.gather(*told, return_exceptions=True):
         if isinstance(outcome, Exception):
-            get_logger().warning("broadcast_failed", reason=str(outcome))
+            count("broadcast_failed", reason=str(outcome))
 
 
 async def _tell(ports: Ports, tenant_id: str, jobs: Sequence[Job]) -> None:
@@ -134,6 +134,8 @@ async def _tell(ports: Ports, tenant_id: str, jobs: Sequence[Job]) -> None:
                     return
 
     await asyncio.gather(*(send(connection_id, topics) for connection_id, topics in watched.items()))
+    if watched:
+        get_logger().info("broadcast", broadcast_sent=len(watched), **metrics({"broadcast_sent": "Count"}))
 
 
 async def _posted(ports: Ports, connection_id: str, frame: bytes) -> bool:
@@ -142,7 +144,7 @@ async def _posted(ports: Ports, connection_id: str, frame: bytes) -> bool:
             return True
         await disconnect(ports, connection_id)
     except LongshoreError as error:
-        get_logger().warning("broadcast_failed", connection_id=connection_id, reason=str(error))
+        count("broadcast_failed", connection_id=connection_id, reason=str(error))
     return False
 
 

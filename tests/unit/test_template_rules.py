@@ -146,7 +146,14 @@ def test_a_stream_record_is_tried_for_23_hours_and_then_kept_whole() -> None:
 
 def test_the_tally_is_told_which_shard_it_counts() -> None:
     (creations,) = event_sources(TEMPLATE.resources["BroadcastFunction"], "DynamoDB")
-    assert 0 < creations["TumblingWindowInSeconds"] <= 900
+    assert 0 < creations["TumblingWindowInSeconds"] <= 30, "counts are as old as that"
+
+
+def test_who_counts_costs_knows_every_types_memory() -> None:
+    sizes = {name: function.properties["MemorySize"] for name, function in JOB_FUNCTIONS.items()}
+    said = {function.properties["Environment"]["Variables"]["LONGSHORE_MEMORY_MB"] for function in FUNCTIONS}
+    (pairs,) = (dict(pair.split("=") for pair in text.split(",")) for text in said)
+    assert pairs == {name: str(size) for name, size in sizes.items()}
 
 
 def test_the_audit_is_looked_after_every_hour_and_has_time_for_a_page() -> None:
@@ -213,14 +220,14 @@ def test_workers_send_nothing() -> None:
 
 
 @each_job_type
-def test_a_queue_can_be_woken_by_the_reactor_by_schedules_by_dead_letters_and_by_the_audit(job_type: str) -> None:
+def test_a_queue_can_be_woken_by_the_reactor_schedules_dead_letters_the_audit_and_an_admin(job_type: str) -> None:
     senders = {
         role
         for role, statement in grants(TEMPLATE)
         if "sqs:SendMessage" in listed(statement["Action"])
         and f"arn:aws:sqs:us-east-1:123456789012:{STACK}-{job_type}" in listed(statement["Resource"])
     }
-    assert senders == {"AuditRole", "DeadLetterRole", "ReactorRole", "SchedulerRole"}
+    assert senders == {"ApiRole", "AuditRole", "DeadLetterRole", "ReactorRole", "SchedulerRole"}
 
 
 @each_function

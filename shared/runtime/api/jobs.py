@@ -17,6 +17,7 @@ from shared.runtime.api.filters import Query
 from shared.runtime.api.messages import Answer, Caller, answer_json
 from shared.runtime.api.problems import Refusal
 from shared.runtime.documents import payload_key
+from shared.runtime.stats import memory_mb
 from shared.status import Status
 from shared.view import MoveView, view_of
 from shared.why import Reason, why
@@ -167,7 +168,8 @@ def _id(call: Call) -> str:
 
 
 def _shown(status: int, call: Call, job: Job) -> Answer:
-    return answer_json(status, view_of(job, bucket=call.ports.objects.bucket))
+    cost_usd = round(of_job(job, memory_mb(job.type)).usd, 9)
+    return answer_json(status, view_of(job, bucket=call.ports.objects.bucket).model_copy(update={"cost_usd": cost_usd}))
 
 
 def _of_caller(document: dict[str, object], caller: Caller) -> dict[str, object]:

@@ -1,11 +1,16 @@
 """What may be read by whoever reads the logs."""
 
 import json
+from typing import Any
 
 import pytest
 
-from shared.errors import WorldFault
-from shared.runtime.logs import configure_logs, get_logger, redacted
+from shared.errors import Transient, WorldFault
+from shared.payloads.generic import GenericPayload
+from shared.payloads.results import ProcessResult
+from shared.runtime.context import Context
+from shared.runtime.logs import NAMESPACE, configure_logs, count, get_logger, redacted
+from tests.world import World, in_world
 
 URL = "postgresql://me:s3cret@host/db"
 
@@ -33,3 +38,49 @@ def test_a_password_is_not_repeated(text: str) -> None:
 @pytest.mark.parametrize("text", ["a" * 2_000_000, "a+" * 1_000_000, "://" * 700_000, "password " * 200_000])
 def test_a_text_of_megabytes_is_read_in_one_go(text: str) -> None:
     assert redacted(text) == text
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+def metrics_of(line: dict[str, Any]) -> dict[str, tuple[float, str]]:
+    """What CloudWatch reads out of a line: metric → value, unit. Every dimension must be a text of the line."""
+    (definition,) = line["_aws"]["CloudWatchMetrics"]
+    assert definition["Namespace"] == NAMESPACE
+    (dimensions,) = definition["Dimensions"]
+    assert set(dimensions) <= {"stack", "type"}, "a tenant or a job would be a metric, and a price, of its own"
+    assert all(isinstance(line[name], str) for name in dimensions)
+    assert line["_aws"]["Timestamp"] > 1_700_000_000_000
+    return {metric["Name"]: (line[metric["Name"]], metric["Unit"]) for metric in definition["Metrics"]}
+
+
+def test_a_count_is_a_metric_of_its_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("WARNING")
+    count("ghost", stack="mine", message_id="m")
+    line = json.loads(capsys.readouterr().out)
+    assert (metrics_of(line), line["stack"], line["level"]) == ({"ghost": (1, "Count")}, "mine", "warning")
+
+
+def test_the_end_of_a_run_tells_how_long_it_took_and_waited_and_how_it_went(capsys: pytest.CaptureFixture[str]) -> None:
+    async def moody(_payload: GenericPayload, context: Context) -> ProcessResult:
+        if context.epoch == 1:
+            raise Transient("busy", "later", retry_after_s=2)
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        await world.submit()
+        await world.drain()
+
+    configure_logs("INFO")
+    in_world(moody, story)
+    lines = [json.loads(text) for text in capsys.readouterr().out.splitlines()]
+    retried, done = (line for line in lines if line["event"] == "run_settled")
+    for line in (retried, done):
+        found = metrics_of(line)
+        assert {name for name, (_, unit) in found.items() if unit == "Milliseconds"} == {
+            "duration_ms", "wait_ms", "settle_ms"
+        }  # fmt: skip
+        assert all(value >= 0 for value, _ in found.values())
+        assert line["type"] == "generic"
+    assert (retried["retried"], retried["recovered"], retried["code"]) == (1, 0, "busy")
+    assert (done["retried"], done["recovered"], done["failed"]) == (0, 1, 0)

@@ -1,0 +1,80 @@
+"""Does every part of the stack answer? For those who look after it; `GET /health` tells anybody that the API lives."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Final, Literal
+
+from pydantic import BaseModel
+
+from shared.errors import LongshoreError
+from shared.payloads import TYPES
+from shared.ports import Ports
+from shared.runtime.api.app import Call, Route
+from shared.runtime.api.messages import Answer, Role, answer_json
+from shared.status import Status
+
+PART_S: Final = 5.0
+"""A part that does not answer in this time fails."""
+
+LOOKED_AT: Final = 25
+REACTOR_LATE_S: Final = 120
+"""SQS tells a queue's depth up to a minute late."""
+
+
+class Part(BaseModel):
+    """`late_s`: how long the reactor has been behind with a job of this tenant."""
+
+    status: Literal["ok", "failing"] = "ok"
+    reason: str | None = None
+    late_s: float | None = None
+
+
+class DeepHealth(BaseModel):
+    """Of every part; all of them must be ok."""
+
+    status: Literal["ok", "failing"]
+    parts: dict[str, Part]
+
+
+async def get_deep_health(call: Call) -> Answer:
+    ports, tenant = call.ports, call.caller.tenant_id
+    asked: dict[str, Awaitable[object]] = {
+        "jobs_table": ports.jobs.get(tenant, "health"),
+        "side_table": ports.side.get("health", "health"),
+        "bucket": ports.objects.get("health"),
+        "queues": asyncio.gather(*(ports.queues.depth(name) for name in TYPES)),
+        "reactor": _reactor_late_s(ports, tenant),
+    }
+    parts = dict(zip(asked, await asyncio.gather(*(_part(each) for each in asked.values())), strict=True))
+    fails = any(part.status == "failing" for part in parts.values())
+    return answer_json(503 if fails else 200, DeepHealth(status="failing" if fails else "ok", parts=parts))
+
+
+async def _part(answer: Awaitable[object]) -> Part:
+    try:
+        async with asyncio.timeout(PART_S):
+            late_s = await answer
+    except (LongshoreError, TimeoutError) as error:
+        return Part(status="failing", reason=error.code if isinstance(error, LongshoreError) else "timeout")
+    if not isinstance(late_s, float):
+        return Part()
+    return Part(status="failing" if late_s > REACTOR_LATE_S else "ok", late_s=late_s)
+
+
+async def _reactor_late_s(ports: Ports, tenant_id: str) -> float:
+    """Since when the oldest of the tenant's newest jobs has been due whose queue is empty: nobody was told of it."""
+    page, now = await ports.jobs.list(tenant_id, limit=LOOKED_AT), ports.now()
+    due = [job for job in page.jobs if job.status is Status.QUEUED and job.due_at < now and job.type in TYPES]
+    depths = {name: await ports.queues.depth(name) for name in {job.type for job in due}}
+    empty = {name for name, depth in depths.items() if not depth.waiting + depth.in_flight + depth.delayed}
+    return max(((now - job.due_at) / 1000 for job in due if job.type in empty), default=0.0)
+
+
+ROUTE: Final = Route(
+    method="GET",
+    path="/health/deep",
+    summary="Does every part answer?",
+    role=Role.VIEWER,
+    act=get_deep_health,
+    answers={200: DeepHealth, 503: DeepHealth},
+)
