@@ -7,6 +7,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, Field, JsonValue, StringConstraints
 from pydantic_core import from_json, to_json
 
+from shared.cost import of_job
 from shared.errors import InvalidInput, NotFound
 from shared.job import Job, rfc3339
 from shared.payloads import read_payload

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from shared.runtime.api import health, jobs, many, numbers, page, system
+from shared.runtime.api import health, jobs, many, numbers, page, system, webhooks
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import JSON_TYPE, Answer, Role
 from shared.runtime.api.openapi import openapi
@@ -45,7 +45,7 @@ ROUTES: Final = (
         summary="Submit a job: its payload, with its type",
         role=Role.PRODUCER,
         act=jobs.submit,
-        query=jobs.SubmitQuery,
+        query=jobs.DelayQuery,
         headers=jobs.SubmitHeaders,
         body="AnyPayload",
         examples=SUBMISSIONS,
@@ -189,6 +189,7 @@ ROUTES: Final = (
         summary="Run a job again that is over",
         role=Role.OPERATOR,
         act=jobs.redrive,
+        query=jobs.DelayQuery,
         answers={202: JobView},
         may=(404, 409),
     ),
@@ -201,6 +202,7 @@ ROUTES: Final = (
         act=system.new_ticket,
         answers={201: system.Ticket},
     ),
+    *webhooks.ROUTES,
     *numbers.ROUTES,
     health.ROUTE,
     Route(
