@@ -32,7 +32,7 @@ ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,63}")
 
 
-class SubmitQuery(Query):
+class DelayQuery(Query):
     delay_s: Annotated[float, Field(ge=0, le=DELAY_S_MAX, allow_inf_nan=False)] = 0.0
 
 
@@ -97,7 +97,7 @@ async def submit(call: Call) -> Answer:
         raise InvalidInput("invalid_payload", "a JSON object", field="(the document)")
     payload = read_payload(to_json(_of_caller(document, call.caller)))
     headers = SubmitHeaders.model_validate({"Idempotency-Key": call.request.headers.get("idempotency-key")})
-    delay_s = call.query(SubmitQuery).delay_s
+    delay_s = call.query(DelayQuery).delay_s
     job, is_new = await call.service.accept(payload, idempotency_key=headers.idempotency_key, delay_s=delay_s)
     accepted = Accepted(job_id=job.job_id, status=job.status, created_at=rfc3339(job.created_at))
     return answer_json(202 if is_new else 200, accepted, {"Location": f"/jobs/{job.job_id}"})
@@ -114,7 +114,8 @@ async def cancel(call: Call) -> Answer:
 
 
 async def redrive(call: Call) -> Answer:
-    job = await call.service.redrive(call.caller.tenant_id, _id(call), who=call.caller.who)
+    delay_s = call.query(DelayQuery).delay_s
+    job = await call.service.redrive(call.caller.tenant_id, _id(call), who=call.caller.who, delay_s=delay_s)
     return _shown(202, call, job)
 
 
@@ -148,9 +149,13 @@ async def result(call: Call) -> Answer:
     answer = answer_json(200, Result(**dict(response), links=await _links(call, urls)))
     if len(answer.body) <= ANSWER_BYTES_MAX:
         return answer
-    slim = ResponseData(job_id=job.job_id, type=job.type)
-    links = await _links(call, [f"s3://{bucket}/{job.result}"])
-    return answer_json(200, Result(success=response.success, data=slim, error=response.error, links=links))
+    slim, whole = ResponseData(job_id=job.job_id, type=job.type), f"s3://{bucket}/{job.result}"
+    for kept in ([whole, *urls], [whole]):
+        links = await _links(call, kept)
+        answer = answer_json(200, Result(success=response.success, data=slim, error=response.error, links=links))
+        if len(answer.body) <= ANSWER_BYTES_MAX:
+            break
+    return answer
 
 
 # --- small things -----------------------------------------------------------------------------------------------------
