@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 from http.client import responses
 from typing import Final, Protocol, TypeVar
-from urllib.parse import quote
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -21,7 +20,7 @@ from shared.errors import Problem as Wrong
 from shared.payloads.results import ErrorBody, Response
 from shared.ports import Ports
 from shared.runtime.api.app import Api
-from shared.runtime.api.jobs import Accepted, Failures, Link, PayloadView, Result, Why
+from shared.runtime.api.jobs import NAME, Accepted, Failures, Link, PayloadView, Result, Why
 from shared.runtime.api.many import ErrorGroups, JobList
 from shared.runtime.api.messages import JSON_TYPE, Answer, Caller, Request
 from shared.runtime.api.problems import ProblemDetails
@@ -174,7 +173,10 @@ class Jobs:
 
 
 def _job(job_id: str, *below: str) -> str:
-    return "/".join(("/jobs", quote(job_id, safe=""), *below))
+    """The path of what can be an id, so that no other path is made of it."""
+    if not NAME.fullmatch(job_id):
+        raise NotFound("no_such_job", f"no job {job_id!r}", field="job_id")
+    return "/".join(("/jobs", job_id, *below))
 
 
 def _error(answer: Answer) -> LongshoreError:

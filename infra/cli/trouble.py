@@ -34,6 +34,8 @@ _ADVICE: Final = {
     "ExpiredToken": "the AWS credentials have expired: sign in again",
     "ExpiredTokenException": "the AWS credentials have expired: sign in again",
     "AccessDeniedException": "these AWS credentials may not do that",
+    "unauthorized": "give --token, or set LONGSHORE_TOKEN; for the local cloud, `longshore token` makes one",
+    "forbidden": "ask whoever gave you the token for another role",
     "no_such_job": "`longshore list` shows the newest jobs of this tenant",
     "conflict": "use another --key, or the same payload",
 }
