@@ -10,12 +10,12 @@ export UV_SYSTEM_CERTS := true
 # What functions run on is said once, in the template.
 RUNTIME := $(shell sed -n 's/^ *Runtime: python//p' template.yaml | head -n 1)
 
-.PHONY: demo test check sim bench soak install lock format clean bundles sam deploy
+.PHONY: demo test browser check sim bench soak install lock format clean bundles sam deploy
 
 demo: install            ## run the main job end to end on the embedded local cloud
 	$(RUN)longshore demo
 
-test: install $(SAM)/.done  ## every test, the template gates included
+test: install $(SAM)/.done browser  ## every test, the template gates included
 	$(RUN)pytest
 
 check: install           ## format, lint, types, layers, shape
@@ -42,6 +42,11 @@ $(VENV)/.done: requirements/dev.lock pyproject.toml
 	$(UV) pip sync --quiet --python $(RUN)python --require-hashes requirements/dev.lock
 	$(UV) pip install --quiet --python $(RUN)python --no-deps --editable .
 	touch $@
+
+browser:                 # Chromium for the dashboard's tests, where apt-get may install it; without it they are skipped
+	@command -v chromium >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+		{ apt-get update -qq; DEBIAN_FRONTEND=noninteractive apt-get install -qq --no-install-recommends chromium; } >/dev/null 2>&1; } || \
+		echo "no Chromium here: the dashboard's tests are skipped"
 
 sam: $(SAM)/.done         ## the pinned SAM CLI, in a virtual environment of its own
 

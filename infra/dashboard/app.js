@@ -140,16 +140,18 @@ function act(verb) {
   else if (meant.some((job) => isPossible(verb, job)) || meant.length > 1) these(verb, meant, () => view.look.now());
 }
 
-function escape(target) {
-  if (/^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) target.blur();
-  else if (view.rows?.selection().length) view.rows.chooseAll(false);
+function escape(event, target) {
+  if (target.id === "search") {
+    event.preventDefault(); // which would empty it
+    target.blur();
+  } else if (view.rows?.selection().length) view.rows.chooseAll(false);
   else if (/^#\/jobs\/./.test(location.hash)) history.length > 1 ? history.back() : go("#/jobs");
 }
 
 addEventListener("keydown", (event) => {
   const { key, target } = event;
   if (event.ctrlKey || event.metaKey || event.altKey || !session.current() || document.querySelector("dialog[open]")) return;
-  if (key === "Escape") escape(target);
+  if (key === "Escape") escape(event, target);
   else if (!/^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName) || target.type === "checkbox") {
     const act = PRESSED[key];
     if (!act) return;

@@ -34,8 +34,10 @@ export class Live {
     for (const timer of [this.poller, this.pinger, this.again, this.silence, this.flushing]) clearTimeout(timer);
     this.flushing = undefined;
     this.waiting = [];
-    this.socket?.close();
+    const { socket } = this;
     this.socket = undefined;
+    if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket?.close();
   }
 
   async connect() {

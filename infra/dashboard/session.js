@@ -21,7 +21,7 @@ export const may = (role) => RANKS.indexOf(current()?.role) >= RANKS.indexOf(rol
 
 const RANKS = ["viewer", "producer", "operator", "admin"];
 
-/** Takes `#token=…` out of the address, whatever else happens. Several: `#token=…&token=…`. */
+/** Takes `#token=…` out of the address, whatever else happens. Several: `#token=…&token=…`; `&to=/jobs/ID` goes there. */
 export function begin() {
   const kept = JSON.parse(sessionStorage.getItem(KEPT) ?? '{"tokens":[],"index":0}');
   for (const token of kept.tokens) admit(token);
@@ -38,9 +38,10 @@ export function arrive() {
 }
 
 function takeFromAddress() {
-  const given = new URLSearchParams(location.hash.slice(1)).getAll("token");
+  const said = new URLSearchParams(location.hash.slice(1));
+  const given = said.getAll("token");
   if (!given.length) return false;
-  history.replaceState(null, "", `${location.pathname}${location.search}#/`);
+  history.replaceState(null, "", `${location.pathname}${location.search}#/${said.get("to")?.slice(1) ?? ""}`);
   for (const token of given) if (!admit(token)) problem = "The link's token is expired, or is no token.";
   const first = sessions.findIndex((session) => session.token === given[0]);
   if (first >= 0) index = first;

@@ -24,10 +24,12 @@ Cursor = Annotated[str, StringConstraints(min_length=1, max_length=4_000)]
 
 
 def _rfc3339(value: object) -> object:
-    """Pydantic would take a bare number for seconds since 1970."""
-    if isinstance(value, str) and not re.match(r"\d{4}-\d\d-\d\d[Tt]", value):
-        raise ValueError("a time by RFC 3339, such as 2026-01-31T12:00:00Z")
-    return value
+    """Pydantic would take a bare number for seconds since 1970; and what comes after a validator is no longer JSON."""
+    if isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d[Tt]", value):
+        return datetime.fromisoformat(value.upper())
+    if isinstance(value, datetime):
+        return value
+    raise ValueError("a time by RFC 3339, such as 2026-01-31T12:00:00Z")
 
 
 Time = Annotated[AwareDatetime, BeforeValidator(_rfc3339)]

@@ -124,6 +124,11 @@ def test_failures_of_one_kind_are_one_group_and_are_redriven_by_it() -> None:
 def test_what_is_alive_and_matches_is_cancelled() -> None:
     async def story(client: Client) -> None:
         made = await filled(client)
+        for since, matched in (("2020-01-01T00:00:00Z", 1), ("2999-01-01t00:00:00.5z", 0)):
+            said = {"filter": {"since": since}, "dry_run": True}
+            assert document(await client.ask("POST", "/bulk/cancel", said))["matched"] == matched
+        for since in (0, "2020-01-01T00:00:00", "2020-01-01Tnoon"):
+            assert (await client.ask("POST", "/bulk/cancel", {"filter": {"since": since}})).status == 422
         done = document(await client.ask("POST", "/bulk/cancel", {"filter": {"type": "generic"}}))
         assert (done["matched"], done["changed"]) == (1, 1)
         assert await listed(client, "status=cancelled") == made["later"]
