@@ -70,7 +70,9 @@ class Visitor:
 
 
 @asynccontextmanager
-async def open_house() -> AsyncIterator[House]:
+async def open_house(**parameters: str) -> AsyncIterator[House]:
+    """`parameters` are the template's."""
     lines: list[str] = []
-    async with LocalCloud(TEMPLATE, key=KEY, output=lambda _, line: lines.append(line)) as cloud:
+    options: dict[str, Any] = {"parameters": parameters, "output": lambda _, line: lines.append(line)}
+    async with LocalCloud(TEMPLATE, key=KEY, **options) as cloud:
         yield House(cloud, lines)
