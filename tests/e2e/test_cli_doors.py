@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
@@ -197,3 +198,17 @@ def test_a_function_that_cannot_be_imported_is_told_at_once(tmp_path: Path) -> N
             process.send_signal(signal.SIGINT)
             process.wait(30)
     assert (tmp_path / "err").read_text().count("cannot be imported: ") == 1
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the examples are for curl")
+def test_the_examples_of_the_http_api_answer_as_they_say(longshore: Longshore) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "http-api.md").read_text()
+    examples = "\n".join(re.findall(r"^```sh\n(.*?)^```", page, re.MULTILINE | re.DOTALL))
+    script = "curl() { command curl -sS -o /dev/null -w '%{http_code}\\n' \"$@\"; }\n" + examples
+    environment = longshore.environment | {"API": longshore.api, "TOKEN": longshore.token}
+    answered = subprocess.run(
+        ["bash", "-euc", script], env=environment, check=True, stdout=subprocess.PIPE, text=True, timeout=60
+    ).stdout
+    said = re.findall(r"# (\d\d\d)\b", examples)
+    assert len(said) > 20
+    assert answered.split() == said
