@@ -191,8 +191,11 @@ def asked_s(retry_after: str | None, now: int) -> float | None:
     text = (retry_after or "").strip()
     if text.isascii() and text.isdigit():
         return min(float(text), RETRY_AFTER_MAX_S)
-    date = parsedate_tz(text)
-    return None if date is None else min(max(0.0, mktime_tz(date) - now / 1000), RETRY_AFTER_MAX_S)
+    try:
+        date = parsedate_tz(text)
+        return None if date is None else min(max(0.0, mktime_tz(date) - now / 1000), RETRY_AFTER_MAX_S)
+    except (ValueError, OverflowError):  # a date that no calendar has
+        return None
 
 
 def after_success(subscription: Subscription) -> Subscription:
@@ -201,10 +204,10 @@ def after_success(subscription: Subscription) -> Subscription:
 
 def after_failure(subscription: Subscription, problem: LongshoreError, now: int) -> Subscription:
     """A delivery was given up. The receiver's own wish, or the last of too many in a row, disables."""
+    if subscription.disabled_reason is not None:
+        return subscription
     failures = subscription.failures + 1
     counted = subscription.model_copy(update={"failures": failures})
-    if subscription.disabled_reason is not None:
-        return counted
     if problem.code == "gone":
         return _disabled(counted, problem.message, now)
     if failures >= EXHAUSTED_MAX:

@@ -10,7 +10,7 @@ Nothing is written for a tenant without subscriptions, and of a subscription not
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 
 from pydantic import BaseModel
@@ -27,8 +27,18 @@ from shared.payloads.webhook import WebhookPayload
 from shared.ports import Ports
 from shared.runtime.documents import keep_payload
 from shared.runtime.logs import get_logger
-from shared.watching import JobEvent
-from shared.webhooks import EventName, Keys, Subscription, check_url, delivery_of, enabled, secret_of, told_by, wants
+from shared.webhooks import (
+    EXHAUSTED_MAX,
+    EventName,
+    Keys,
+    Subscription,
+    check_url,
+    delivery_of,
+    enabled,
+    secret_of,
+    told_by,
+    wants,
+)
 
 SUBSCRIPTIONS_MAX: Final = 10
 """Of a tenant: what one record of the stream may cost."""
@@ -38,7 +48,9 @@ ROW_BYTES_MAX: Final = 512
 
 LOG_SHOWN: Final = 50
 LOG_S: Final = 7 * 24 * 3600
-CHANGES_MAX: Final = 10
+CHANGES_MAX: Final = 2 * EXHAUSTED_MAX
+"""Of those who count a failure at once one wins each time, and when so many have, there is nothing left to count."""
+
 AT_ONCE: Final = 25
 
 LOCAL_VARIABLE: Final = "LONGSHORE_WEBHOOKS_LOCAL"
@@ -67,12 +79,12 @@ def may_be_local() -> bool:
 
 async def subscriptions(ports: Ports, tenant_id: str) -> Sequence[Subscription]:
     items = await ports.side.query(_place(tenant_id), limit=2 * SUBSCRIPTIONS_MAX)
-    return [Subscription.model_validate_json(body) for _, body in items]
+    return [_read(body) for _, body in items]
 
 
 async def subscription(ports: Ports, tenant_id: str, webhook_id: str) -> Subscription:
     """Raises NotFound: for another tenant's, too."""
-    return Subscription.model_validate_json(await _body(ports, tenant_id, webhook_id))
+    return _read(await _body(ports, tenant_id, webhook_id))
 
 
 async def subscribe(
@@ -94,7 +106,7 @@ async def subscribe(
     )
     secret = _fresh_secret(ports)
     await ports.secrets.put(_secret_name(tenant_id, made.webhook_id), _kept(Keys(current=secret)))
-    await ports.side.put_once(_place(tenant_id), made.webhook_id, made.model_dump_json())
+    await ports.side.put_once(_place(tenant_id), made.webhook_id, _written(ports, made))
     return made, secret
 
 
@@ -126,9 +138,10 @@ async def changed(
     """→ the subscription after `change`; nothing is written if that is the same."""
     for _ in range(CHANGES_MAX):
         body = await _body(ports, tenant_id, webhook_id)
-        after = change(Subscription.model_validate_json(body))
-        text = after.model_dump_json()
-        if text == body or await ports.side.swap(_place(tenant_id), webhook_id, old=body, new=text):
+        before = _read(body)
+        after = change(before)
+        new = _written(ports, after)
+        if after == before or await ports.side.swap(_place(tenant_id), webhook_id, old=body, new=new):
             return after
     raise _contended()
 
@@ -149,24 +162,29 @@ async def announce(ports: Ports, records: Sequence[Record]) -> None:
     Raises WorldFault, so that they come again, once all that could be enqueued is. Any other failure is logged.
     """
     room = asyncio.Semaphore(AT_ONCE)
+    tenants = sorted({record.new.tenant_id for record in records if record.new is not None})
+    await _all(_announce_to(ports, tenant_id, records, room) for tenant_id in tenants)
 
-    async def enqueued(tenant_id: str, webhook_id: str, event: JobEvent) -> None:
-        async with room:
-            await enqueue(ports, delivery_of(webhook_id, tenant_id, event))
 
-    tasks = []
-    for tenant_id in sorted({record.new.tenant_id for record in records if record.new is not None}):
-        listeners = [one for one in await subscriptions(ports, tenant_id) if one.disabled_reason is None]
-        mine = [record for record in records if record.new is not None and record.new.tenant_id == tenant_id]
-        events = [event for record in mine if (event := told_by(record)) is not None] if listeners else []
-        tasks += [
-            enqueued(tenant_id, one.webhook_id, event) for event in events for one in listeners if wants(one, event)
-        ]
-    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-    for problem in outcomes:
-        if isinstance(problem, Exception) and not isinstance(problem, WorldFault):
+async def _announce_to(ports: Ports, tenant_id: str, records: Sequence[Record], room: asyncio.Semaphore) -> None:
+    async def tell(record: Record, listener: Subscription) -> None:
+        event = told_by(record)
+        if event is not None and wants(listener, event):
+            async with room:
+                await enqueue(ports, delivery_of(listener.webhook_id, tenant_id, event))
+
+    listeners = [one for one in await subscriptions(ports, tenant_id) if one.disabled_reason is None]
+    mine = [record for record in records if record.new is not None and record.new.tenant_id == tenant_id]
+    await _all(tell(record, one) for record in mine for one in listeners)
+
+
+async def _all(tasks: Iterable[Awaitable[None]]) -> None:
+    """Each is done, whatever becomes of the others. Raises the first WorldFault."""
+    problems = [problem for problem in await asyncio.gather(*tasks, return_exceptions=True) if problem is not None]
+    for problem in problems:
+        if not isinstance(problem, WorldFault):
             get_logger().warning("webhook_not_enqueued", reason=str(problem))
-    for problem in outcomes:
+    for problem in problems:
         if isinstance(problem, WorldFault):
             raise problem
 
@@ -237,6 +255,15 @@ async def _body(ports: Ports, tenant_id: str, webhook_id: str) -> str:
     if body is None:
         raise _none_such(webhook_id)
     return body
+
+
+def _written(ports: Ports, found: Subscription) -> str:
+    """Never the same twice: two that count a failure at once must not take the other's write for their own."""
+    return f"{ports.token()} {found.model_dump_json()}"
+
+
+def _read(body: str) -> Subscription:
+    return Subscription.model_validate_json(body.partition(" ")[2])
 
 
 def _fresh_secret(ports: Ports) -> str:
