@@ -3,8 +3,9 @@
 - `of_move` is exact in write units: every write to a row is a record of the stream, with both images.
 - `of_job` knows the row as it is now: writes by its history, beats by how long it ran.
 - Both at load: ten messages a request and an invocation, a hundred stream records; a job by itself costs about twice.
-- Not seen: duplicates that a claim refused, stacks and older history beside the row, how long a shared invocation was
-  shared (each job pays for its own run), what a handler itself asks of AWS, and transfer out of the region.
+- Not seen: duplicates that a claim refused; stacks, older history and how large a payload is beside the row; that SQS
+  bills each 64 KB of a producer's message; how long a shared invocation was shared (each job pays for its own run);
+  what a handler itself asks of AWS, and transfer out of the region.
 """
 
 import math

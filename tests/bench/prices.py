@@ -1,28 +1,22 @@
-"""List prices of us-east-1 in dollars per million, and what a tally comes to by them.
+"""What a tally comes to by the list prices of `shared/cost.py`, in dollars per million.
 
-DynamoDB on demand: https://aws.amazon.com/dynamodb/pricing/on-demand/ · SQS: https://aws.amazon.com/sqs/pricing/
-S3: https://aws.amazon.com/s3/pricing/ · Lambda (arm64): https://aws.amazon.com/lambda/pricing/
-EventBridge Scheduler: https://aws.amazon.com/eventbridge/pricing/
+EventBridge Scheduler, which that does not count: https://aws.amazon.com/eventbridge/pricing/
 """
 
 from collections.abc import Mapping
 from typing import Final
 
+from shared.cost import LAMBDA_GB_S, LAMBDA_REQUEST, READ_UNIT, S3_GET, S3_PUT, SQS_REQUEST, WRITE_UNIT
 from tests.bench.meter import Tally
 
-WRITE_UNIT: Final = 0.625
-READ_UNIT: Final = 0.125
-SQS_REQUEST: Final = 0.40
-LAMBDA_GB_S: Final = 13.3334
-
 PER_REQUEST: Final[Mapping[str, float]] = {
-    "s3 PUT": 5.0,
-    "s3 POST": 5.0,
-    "s3 GET": 0.4,
-    "s3 HEAD": 0.4,
+    "s3 PUT": S3_PUT,
+    "s3 POST": S3_PUT,
+    "s3 GET": S3_GET,
+    "s3 HEAD": S3_GET,
     "scheduler POST": 1.0,
-    "lambda worker": 0.20,
-    "lambda reactor": 0.20,
+    "lambda worker": LAMBDA_REQUEST,
+    "lambda reactor": LAMBDA_REQUEST,
 }
 
 MEMORY_GB: Final = 0.5

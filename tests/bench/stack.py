@@ -124,7 +124,7 @@ async def metered_stack(job_types: Mapping[str, JobType[Payload]]) -> AsyncItera
         ports = aws_ports(clients, names, now=lambda: now, dice=lambda: 0.0, token=lambda: secrets.token_hex(8))
         for job_type in job_types:
             await ports.queues.receive(job_type, max_messages=1, wait_s=0)
-        stack = Stack(endpoint, clients, ports, job_types, await _iterator(clients))
+        stack = Stack(endpoint, clients, ports, job_types, await first_iterator(clients))
         endpoint.tally = Tally()
         yield stack
     finally:
@@ -132,7 +132,8 @@ async def metered_stack(job_types: Mapping[str, JobType[Payload]]) -> AsyncItera
         await endpoint.close()
 
 
-async def _iterator(clients: Clients) -> str:
+async def first_iterator(clients: Clients) -> str:
+    """Of the jobs table's stream, from its beginning."""
     table = (await clients.call("dynamodb", "describe_table", TableName=f"{STACK}-jobs"))["Table"]
     arn = table["LatestStreamArn"]
     stream = await clients.call("dynamodbstreams", "describe_stream", StreamArn=arn)

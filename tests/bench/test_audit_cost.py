@@ -10,6 +10,7 @@ from shared.audit import Books
 from shared.aws.expressions import item_of
 from shared.consequences import Record
 from shared.payloads.generic import GenericPayload
+from shared.runtime import stats
 from shared.runtime.audit import audited
 from shared.runtime.tally import tally
 from tests.bench.capacity import item_bytes
@@ -20,6 +21,7 @@ from tests.bench.stack import Stack, metered_stack
 
 T = TypeVar("T")
 ROWS = 200
+SHARD = "shardId-00000001541626099285-f35f62ef"
 
 
 def on_a_stack(story: Callable[[Stack], Awaitable[T]]) -> T:
@@ -54,15 +56,39 @@ def test_a_batch_of_the_stream_costs_the_tally_one_write_and_no_read() -> None:
     async def story(stack: Stack) -> None:
         job = await stack.submit(GenericPayload(operation="x"))
         batches = [[Record(str(100 * batch + place), None, job) for place in range(100)] for batch in range(1, 11)]
-        known = await tally(stack.ports, "shardId-00000001541626099285-f35f62ef", batches[0])
+        known = await tally(stack.ports, SHARD, batches[0])
         stack.endpoint.tally = Tally()
         for batch in batches[1:]:
-            known = await tally(stack.ports, "shardId-00000001541626099285-f35f62ef", batch, known)
+            known = await tally(stack.ports, SHARD, batch, known)
         spent = stack.endpoint.tally
         assert spent.requests == {"dynamodb PutItem": 9}
         assert (spent.write_units, spent.read_units) == (9, 0)
         stack.endpoint.tally = Tally()
-        await tally(stack.ports, "shardId-00000001541626099285-f35f62ef", batches[-1], known)
+        await tally(stack.ports, SHARD, batches[-1], known)
         assert not stack.endpoint.tally.requests, "a batch that comes again costs nothing"
+
+    on_a_stack(story)
+
+
+def test_counts_cost_at_most_a_write_unit_per_twenty_moves_and_one_page_per_window() -> None:
+    async def story(stack: Stack) -> None:
+        job = await stack.submit(GenericPayload(operation="x"))
+        many = [[Record(str(100 * batch + place), None, job) for place in range(100)] for batch in range(1, 11)]
+        state = await stats.count(stack.ports, SHARD, many[0], None, is_last=False)
+        stack.endpoint.tally = Tally()
+        for batch in many[1:]:
+            state = await stats.count(stack.ports, SHARD, batch, state, is_last=False)
+        spent = stack.endpoint.tally
+        assert spent.requests == {"dynamodb PutItem": 9}
+        assert (spent.write_units, spent.read_units) == (9, 0)
+        stack.endpoint.tally = Tally()
+        await stats.count(stack.ports, SHARD, [], state, is_last=True)
+        assert not stack.endpoint.tally.requests, "everything is written already"
+        for place in range(3):
+            state = await stats.count(
+                stack.ports, "two", [Record(str(place), None, job)], state if place else None, is_last=False
+            )
+        await stats.count(stack.ports, "two", [], state, is_last=True)
+        assert stack.endpoint.tally.requests == {"dynamodb GetItem": 1, "dynamodb PutItem": 1}, "a trickle, in a window"
 
     on_a_stack(story)

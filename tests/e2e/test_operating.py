@@ -138,3 +138,17 @@ def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore
     assert longshore("watch", job_id).code == 0
     left = longshore("quarantine", "list", "--json").document["items"]
     assert {item["id"] for item in left} == {"generic#m-2", "generic#m-3"}
+
+
+def test_numbers_follow_what_happens(longshore: Longshore) -> None:
+    """Twenty moves are written at once; fewer would be when their window ends."""
+    assert longshore("stats", "--tenant", "nobody").out == "no job has been counted yet\n"
+    failed(longshore, 10, "numbers")
+    told = ("stats", "--tenant", "numbers")
+    eventually(lambda: "generic" in longshore(*told).out)
+    (generic,) = longshore(*told, "--json").document["types"]
+    assert generic["failed_24h"] >= 5
+    assert generic["cost_usd_24h"] > 0
+    assert generic["hours"][-1]["created"] + generic["hours"][-2]["created"] >= 5
+    head, line = longshore(*told).out.splitlines()
+    assert (head.split()[0], line.split()[0]) == ("TYPE", "generic")
