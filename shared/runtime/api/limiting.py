@@ -17,8 +17,8 @@ from shared.runtime.api.problems import Refusal
 from shared.runtime.logs import get_logger
 
 PARTITION: Final = "requests"
-KEEP_MS: Final = 5_000
-"""Tokens in hand that nobody used are forgotten after this."""
+KEEP_MS: Final = 60_000
+"""Tokens in hand that nobody used are forgotten after this. They are out of the bucket: keeping them grants no more."""
 
 TRIES: Final = 5
 FORGET_AFTER_S: Final = 3_600
@@ -30,12 +30,16 @@ class Limiter:
         self._limit = limit
         self._hand: dict[str, tuple[int, int]] = {}
         """tenant → tokens in hand, and when they were taken"""
+        self._empty_until: dict[str, int] = {}
+        """tenant → until when its bucket holds nothing: whoever floods is refused without a look at it"""
 
     async def __call__(self, caller: Caller) -> None:
         """Take one token of the caller's tenant. Refusal 429 with Retry-After."""
         tenant, now = caller.tenant_id, self._ports.now()
         left, since = self._hand.get(tenant, (0, now))
         if left < 1 or now - since > KEEP_MS:
+            if now < self._empty_until.get(tenant, 0):
+                raise _too_many((self._empty_until[tenant] - now) / 1000)
             left, since = await self._batch(tenant), now
         self._hand[tenant] = (left - 1, since)
 
@@ -45,7 +49,9 @@ class Limiter:
                 old = await self._ports.side.get(PARTITION, tenant)
                 bucket, got = taken(_read(old), self._limit, self._ports.now())
                 if not got:
-                    raise _too_many(next_token_s(bucket, self._limit))
+                    after_s = next_token_s(bucket, self._limit)
+                    self._empty_until[tenant] = self._ports.now() + math.ceil(after_s * 1000)
+                    raise _too_many(after_s)
                 if await self._swapped(tenant, old, bucket):
                     return got
         except WorldFault as fault:
