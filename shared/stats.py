@@ -152,10 +152,10 @@ def _count(counts: Counts, job: Job, change: int) -> None:
         _plus(counts.ended, job.updated_at // SLOT_MS)
 
 
-def _alive(counts: Counts, status: Status, due_at: int | None, since: int, change: int = 1) -> None:
+def _alive(counts: Counts, status: Status, due_at: int, since: int, change: int = 1) -> None:
     name = GAUGES[status]
     setattr(counts, name, getattr(counts, name) + change)
-    if status is Status.QUEUED and due_at is not None and due_at - since <= SOON_MS:
+    if status is Status.QUEUED and due_at - since <= SOON_MS:
         _plus(counts.due, max(due_at, since) // SLOT_MS, change)
 
 
@@ -198,7 +198,7 @@ def enter_alive(tenants: dict[str, dict[str, Counts]], job: Job, cut_at: int) ->
     if status in GAUGES:
         is_put_off_since = any(TARGET[entry.event] is Status.QUEUED for entry in after)
         counts = tenants.setdefault(job.tenant_id, {}).setdefault(job.type, Counts())
-        _alive(counts, status, None if is_put_off_since else job.due_at, since)
+        _alive(counts, status, since if is_put_off_since else job.due_at, since)  # it was due at once, most likely
 
 
 # --- adding up --------------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ def _type(name: str, day: Counts, alive: Counts, hours: list[Counts], now: int) 
         p50_s=_seconds(day.run, 0.5),
         p95_s=_seconds(day.run, 0.95),
         wait_p95_s=_seconds(day.wait, 0.95),
-        oldest_queued_at=None if oldest is None else rfc3339(oldest * SLOT_MS),
+        oldest_queued_at=None if oldest is None or alive.queued <= 0 else rfc3339(oldest * SLOT_MS),
         cost_usd_24h=round(day.cost_nusd / 1e9, 9),
         hours=[_hour(first + place, counts) for place, counts in enumerate(hours)],
     )
