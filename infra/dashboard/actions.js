@@ -9,6 +9,7 @@ const REQUESTS_MAX = 500;
 
 const VERBS = {
   redrive: { title: "Run again", doing: "Running again", done: "will run again", button: "primary", statuses: ["FAILED", "PARTIAL_SUCCESS", "CANCELLED"] },
+  retry: { title: "Send again", doing: "Sending", done: "sent", button: "primary", noun: "message", statuses: [] },
   cancel: { title: "Cancel", doing: "Cancelling", done: "cancelled", button: "danger", statuses: ["QUEUED", "RUNNING", "WAITING"] },
 };
 
@@ -67,6 +68,14 @@ export function all(verb, filter, after) {
     }));
 }
 
+/** What is in quarantine. */
+export function sendAgain(item, after) {
+  return confirm("retry", [h("b", item.source), " ", h("code", item.id)], "1 message", async (tell, leave) => {
+    await post(`/quarantine/${encodeURIComponent(item.id)}/retry`, undefined, leave);
+    return { done: 1, problems: [] };
+  }, after);
+}
+
 async function bulk(verb, filter, dryRun, tell, leave) {
   const sum = { matched: 0, done: 0, problems: [], isMore: false };
   let cursor;
@@ -83,7 +92,7 @@ async function bulk(verb, filter, dryRun, tell, leave) {
 }
 
 function confirm(verb, text, count, run, after, prepare) {
-  const { title, doing, done, button } = VERBS[verb];
+  const { title, doing, button } = VERBS[verb];
   const leave = new AbortController();
   signal().addEventListener("abort", () => dialog.close(), { once: true });
   const state = h("p.quiet", { role: "status" });
@@ -95,13 +104,13 @@ function confirm(verb, text, count, run, after, prepare) {
     stay.textContent = "Stop";
     try {
       const outcome = await run((told) => { state.textContent = `${doing}: ${told}`; }, leave.signal);
-      tellOutcome(outcome, done);
+      tellOutcome(outcome, verb);
     } catch (problem) {
       if (problem.name !== "AbortError") toast(problem.message, "bad");
     }
     dialog.close();
     after?.();
-  } }, h("h2", `${title}?`), h("div", text), h("p.quiet", EXPLAINED[verb], ` The history will say that it was ${current()?.user}.`), state, h("div.buttons", stay, go));
+  } }, h("h2", `${title}?`), h("div", text), h("p.quiet", EXPLAINED[verb], verb !== "retry" && ` The history will say that it was ${current()?.user}.`), state, h("div.buttons", stay, go));
   const dialog = h("dialog", { "aria-label": `${title}?`, onclose: () => { leave.abort(); dialog.remove(); } }, form);
   document.body.append(dialog);
   dialog.showModal();
@@ -111,16 +120,18 @@ function confirm(verb, text, count, run, after, prepare) {
     go.textContent = matched ? `${title}: ${number(matched)}` : title;
     go.focus();
   }).catch((problem) => { state.textContent = problem.name === "AbortError" ? "" : problem.message; });
-  if (!prepare && count !== "1 job") go.textContent = `${title}: ${count}`;
+  if (!prepare && !count.startsWith("1 ")) go.textContent = `${title}: ${count}`;
 }
 
 const EXPLAINED = {
+  retry: "It is read anew, and becomes a job if it can be read now; else it stays here.",
   redrive: "All attempts are given anew; what was done and kept is not done again.",
   cancel: "What waits is cancelled at once; what runs is asked to stop.",
 };
 
-function tellOutcome({ done, problems }, word) {
-  if (done) toast(`${many(done, "job")} ${word}.`);
-  if (problems.length) toast(`${many(problems.length, "job")} could not: ${problems[0].message}`, "bad");
+function tellOutcome({ done, problems }, verb) {
+  const { done: word, noun = "job" } = VERBS[verb];
+  if (done) toast(`${many(done, noun)} ${word}.`);
+  if (problems.length) toast(`${many(problems.length, noun)} could not: ${problems[0].message}`, "bad");
   if (!done && !problems.length) toast("Nothing matched any more.", "bad");
 }

@@ -9,10 +9,12 @@ import { jobs } from "./jobs.js";
 import { Live } from "./live.js";
 import { overview } from "./overview.js";
 import * as session from "./session.js";
+import { system } from "./system.js";
 import { applyTheme, themeButton, turnTheme } from "./theme.js";
 import { welcome } from "./welcome.js";
 
-const PLACES = [["#/", "Overview"], ["#/jobs", "Jobs"], ["#/errors", "Failures"]];
+const PLACES = [["#/", "Overview"], ["#/jobs", "Jobs"], ["#/errors", "Failures"], ["#/system", "System", "admin"]];
+const places = () => PLACES.filter(([, , role]) => !role || session.may(role));
 
 const STATES = {
   connecting: "connecting", live: "live", reconnecting: "reconnecting", polling: "looking every 5 s",
@@ -32,7 +34,7 @@ function viewOf(hash) {
   const [, place = "", id] = where.split("/");
   const options = { leave: leaving.signal, params: new URLSearchParams(search), go };
   if (place === "jobs" && id) return jobPage({ ...options, id: decodeURIComponent(id) });
-  return { jobs, errors }[place]?.(options) ?? overview(options);
+  return { jobs, errors, system }[place]?.(options) ?? overview(options);
 }
 
 function go(address) {
@@ -65,7 +67,7 @@ function showBar() {
   const place = `#/${location.hash.slice(2).split(/[?/]/)[0]}`;
   put(top, [place, state, session.all().map((one) => one.token), mine?.token, document.documentElement.dataset.theme], () => [
     h("a.brand", { href: "#/" }, h("img", { src: new URL("icon.svg", import.meta.url).pathname, alt: "", width: 22, height: 22 }), "Longshore"),
-    mine && h("nav", { "aria-label": "Places" }, PLACES.map(([href, name]) => h("a", { href, "aria-current": href === place ? "page" : null }, name))),
+    mine && h("nav", { "aria-label": "Places" }, places().map(([href, name]) => h("a", { href, "aria-current": href === place ? "page" : null }, name))),
     h("span.rest"),
     mine && h(`span.state.${state}`, { role: "status", "data-state": state }, STATES[state]),
     mine && tenants(mine),
@@ -120,9 +122,7 @@ const PRESSED = {
   r: () => act("redrive"),
   c: () => act("cancel"),
   t: () => { turnTheme(); showBar(); },
-  1: () => go(PLACES[0][0]),
-  2: () => go(PLACES[1][0]),
-  3: () => go(PLACES[2][0]),
+  ...Object.fromEntries(PLACES.map(([href], at) => [at + 1, () => { if (places()[at]) go(href); }])),
   "?": help,
 };
 

@@ -9,6 +9,7 @@ import { later } from "./later.js";
 const DAY_MS = 86_400_000;
 const RECENT = 12;
 const GROUPS = 5;
+const COUNTED_EVERY_MS = 20_000;
 
 export function overview({ leave }) {
   const rows = new Rows({ label: "Recent jobs" });
@@ -27,6 +28,8 @@ export function overview({ leave }) {
   };
   const [often, rarely, sometimes] = [later(recent, 1000, leave), later(groups, 10_000, leave), later(numbers, 4000, leave)];
   const look = { now: () => Promise.all([often, rarely, sometimes].map((one) => one.now())) };
+  const timer = setInterval(sometimes.soon, COUNTED_EVERY_MS);
+  leave.addEventListener("abort", () => clearInterval(timer));
   return {
     title: "Overview",
     node: h("div.view", trouble, section("Job types", types), section("Happening now", rows.node, h("p", h("a", { href: "#/jobs" }, "All jobs")))),
@@ -66,9 +69,9 @@ export function card(group, look) {
 const unknown = (problem) => problem.status === 404 ? h("p.quiet", "This installation keeps no numbers.") : notice(problem);
 
 function table({ types, as_of: asOf }) {
-  if (!types.length) return h("p.quiet", "No job has come yet.");
-  const heads = ["Type", "Queued", "Running", "Failed 24 h", "Per minute", "p50", "p95", "Oldest waits", "Last 24 hours"];
-  return [h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Job types" }, h("table.types", h("thead", h("tr", heads.map((name, at) => h(at && at < 8 ? "th.number" : "th", { scope: "col" }, name)))),
+  if (!types.length) return h("p.quiet", "Nothing is counted yet.");
+  const heads = ["Type", "Queued", "Running", "Failed 24 h", "Per minute", "p50", "p95", "Oldest waits", "Cost 24 h", "Last 24 hours"];
+  return [h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Job types" }, h("table.types", h("thead", h("tr", heads.map((name, at) => h(at && at < 9 ? "th.number" : "th", { scope: "col" }, name)))),
     h("tbody", types.map(row)))), asOf && h("p.quiet.fine", "Counted ", ago(asOf), ", and settled by the audit.")];
 }
 
@@ -83,8 +86,11 @@ function row(one) {
     h("td.number", duration(one.p50_s === null || one.p50_s === undefined ? null : one.p50_s * 1000)),
     h("td.number", duration(one.p95_s === null || one.p95_s === undefined ? null : one.p95_s * 1000)),
     h("td.number", one.oldest_queued_at ? agoText(one.oldest_queued_at).replace(" ago", "") : "–"),
+    h("td.number", money(one.cost_usd_24h)),
     h("td", spark(one.hours ?? [], type)));
 }
+
+const money = (usd) => !usd ? "–" : usd < 0.01 ? `${(usd * 100).toPrecision(1)} ¢` : `$${usd.toFixed(2)}`;
 
 /** Jobs an hour; in red the part that failed. */
 function spark(hours, type) {
@@ -93,5 +99,5 @@ function spark(hours, type) {
   const label = `${type}: ${many(created, "job")} in 24 hours, at most ${number(most)} an hour`;
   const one = (count, at, kind) => count ? svg(`rect.${kind}`, { x: at * 5, width: 4, y: 22 - Math.max(1.5, 22 * count / most), height: Math.max(1.5, 22 * count / most), rx: 1 }) : null;
   return svg("svg.spark", { viewBox: `0 0 ${Math.max(24, hours.length) * 5} 22`, role: "img", "aria-label": label },
-    svg("title", label), hours.map((hour, at) => [one(hour.created, at, "made"), one(hour.failed, at, "failed")]));
+    svg("title", label), svg("rect.base", { y: 21, width: Math.max(24, hours.length) * 5 - 1, height: 1 }), hours.map((hour, at) => [one(hour.created, at, "made"), one(hour.failed, at, "failed")]));
 }

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, WebSocketRoute, expect
 
+from shared.payloads import TYPES
+from shared.stats import HourStats, Stats, TypeStats
 from tests.e2e.dashboard.site import CHROMIUM, PATIENCE_MS, Site, open_browser, open_page, open_site
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
@@ -210,6 +212,41 @@ def test_everything_can_be_done_by_keyboard(site: Site, page: Page) -> None:
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+
+
+def test_the_numbers_of_each_type_are_shown(site: Site, page: Page) -> None:
+    hours = [HourStats(hour="2026-01-31T11:00:00Z", created=7, succeeded=3, failed=4, cancelled=0)]
+    numbers = TypeStats(
+        type="generic",
+        queued=1_200,
+        running=3,
+        waiting=0,
+        failed_24h=4,
+        succeeded_24h=3,
+        partial_24h=0,
+        cancelled_24h=0,
+        rate_per_min=0.5,
+        p50_s=0.25,
+        p95_s=75,
+        cost_usd_24h=1.5,
+        hours=hours,
+    )
+    told = Stats(as_of="2026-01-31T11:59:00Z", types=[numbers]).model_dump_json()
+    page.route("**/stats", lambda route: route.fulfill(body=told, content_type="application/json"))
+    enter(page, site, "numbers")
+    cells = ["1,200", "3", "4", "0.5", "250 ms", "1 min 15 s", "–", "$1.50"]
+    expect(page.locator("table.types tbody td.number")).to_have_text(cells)
+    expect(page.get_by_role("img", name="generic: 7 jobs in 24 hours, at most 7 an hour")).to_be_visible()
+    page.get_by_role("link", name="1,200").click()
+    expect(page).to_have_url(re.compile("type=generic&status=QUEUED$"))
+
+
+def test_the_stacks_own_operator_sees_its_queues(site: Site, page: Page) -> None:
+    enter(page, site, "stack", "#/system", role="admin")
+    expect(page.locator("table.types tbody th")).to_have_text(sorted(TYPES))
+    expect(page.get_by_text("Nothing: whatever came could be read.")).to_be_visible()
+    page.goto(f"{site.url}/#token={site.house.token('stack', 'viewer')}")
+    expect(page.get_by_role("link", name="System")).to_have_count(0)
 
 
 def test_a_viewer_sees_what_may_not_be_done(site: Site, page: Page) -> None:
