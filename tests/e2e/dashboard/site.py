@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from playwright.sync_api import Browser, ConsoleMessage, Dialog, Page, sync_playwright
+from playwright.sync_api import BrowserContext, ConsoleMessage, Dialog, Page, sync_playwright
 
 from tests.e2e.front.house import House, Visitor, open_house
 
@@ -73,35 +73,35 @@ def open_site() -> Iterator[Site]:
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser() -> Iterator[BrowserContext]:
+    """One context for all pages: what one has fetched, the next has; who is signed in, each tab knows for itself."""
     with sync_playwright() as playwright:
         options = [f"--{flag}" for flag in FLAGS.split()]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
-        yield browser
+        context = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+        context.set_default_timeout(PATIENCE_MS)
+        context.add_init_script(VIOLATIONS)
+        yield context
         browser.close()
 
 
 @contextmanager
-def open_page(browser: Browser, **options: Any) -> Iterator[tuple[Page, list[str]]]:
+def open_page(browser: BrowserContext) -> Iterator[tuple[Page, list[str]]]:
     """→ a page, and what it complains of."""
     complaints: list[str] = []
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, "reduced_motion": "reduce", **options})
-    context.set_default_timeout(PATIENCE_MS)
-    context.add_init_script(VIOLATIONS)
-    page = context.new_page()
+    page = browser.new_page()
 
     def listen(told: ConsoleMessage) -> None:
         text = f"{told.text} {told.location['url']}"
         if told.type in ("error", "warning") and not NOT_THERE.search(text):
             complaints.append(text)
 
-    page.on("console", listen)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-
     def dismiss(dialog: Dialog) -> None:
         complaints.append(f"dialog {dialog.message}")
         dialog.dismiss()
 
+    page.on("console", listen)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("dialog", dismiss)
     yield page, complaints
-    context.close()
+    page.close()
