@@ -55,6 +55,8 @@ class Http:
                 allow_redirects=False,
             ) as answer:
                 return Answer(answer.status, await answer.read(), answer.headers)
+        except aiohttp.ClientConnectorError:
+            raise WorldFault("unreachable", f"nothing answers at {self._url}; is it running?") from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise WorldFault(
                 "unreachable", f"no answer from {self._url}: {str(error) or type(error).__name__}"
