@@ -14,7 +14,7 @@ from shared.runtime.api.routes import ROUTES
 from shared.runtime.container import LambdaContext, container
 
 RATE: Final = float(os.environ.get("LONGSHORE_REQUESTS_PER_SECOND", "50"))
-BURST: Final = int(os.environ.get("LONGSHORE_REQUESTS_BURST", "200"))
+BURST: Final = int(os.environ.get("LONGSHORE_REQUESTS_BURST", 4 * RATE))
 
 LIVE_URL: Final = os.environ.get("LONGSHORE_WEBSOCKET_URL", "")
 

@@ -1,6 +1,6 @@
 """`make bench`: what a job costs. Compared things run in turns, figures are medians, and the machine is noisy.
 
-python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [databases]
+python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [databases]
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from shared.runtime.logs import configure_logs
-from tests.bench import cold_start, databases, worker_cpu
+from tests.bench import cold_start, databases, front, worker_cpu
 from tests.bench.prices import dollars
 from tests.bench.scenarios import JOBS, largest_rows, play_all
 
@@ -52,7 +52,27 @@ def cold() -> Table:
     return [asdict(start) for start in cold_start.measure()]
 
 
-SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {"cost": (cost, row_sizes), "cpu": (cpu,), "cold": (cold,)}
+def api() -> Table:
+    """Reading a job through the HTTP API of the local cloud, and its row by GetItem from the endpoint, in turns."""
+    return [asdict(speed) for speed in front.speeds()]
+
+
+def watchers() -> Table:
+    """Milliseconds from a job's write to its event at a watcher, through the stream, `broadcast` and the WebSocket."""
+    return [front.delays()]
+
+
+def page() -> Table:
+    """The dashboard in bytes, as it is and as it is sent."""
+    return front.weights()
+
+
+SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {
+    "cost": (cost, row_sizes),
+    "cpu": (cpu,),
+    "cold": (cold,),
+    "front": (api, watchers, page),
+}
 
 
 def main(arguments: Sequence[str]) -> int:

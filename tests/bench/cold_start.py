@@ -19,6 +19,7 @@ START_MAX_S: Final = 60
 
 ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
     "handlers.reactor": ("sqs",),
+    "handlers.api": ("dynamodb",),
     "handlers.jobs.generic": ("dynamodb",),
     "handlers.jobs.extract": ("dynamodb", "s3"),
     "handlers.jobs.backup": ("dynamodb", "s3"),
@@ -26,7 +27,7 @@ ENTRIES: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """Lambda entry → the clients that its first invocation makes. Lambda itself polls and deletes."""
 
-LIGHT: Final = ("handlers.reactor", "handlers.jobs.generic")
+LIGHT: Final = ("handlers.reactor", "handlers.api", "handlers.jobs.generic")
 LIGHT_RATIO_MAX: Final = 1.3
 
 OURS: Final = """
@@ -35,7 +36,7 @@ sys.modules["rich"] = None  # structlog would load it: a developer has it, bundl
 began_s = time.process_time()
 if sys.argv[1].startswith("handlers.jobs."):
     import shared.runtime.entry
-importlib.import_module(sys.argv[1])
+module = importlib.import_module(sys.argv[1])
 from shared.aws.clients import Clients
 from shared.runtime.container import container
 
@@ -43,6 +44,8 @@ async def ready(ports):
     clients = Clients()
     for service in sys.argv[2:]:
         await clients.get(service)
+    if sys.argv[1] == "handlers.api":
+        module._api(ports)
 
 container().run(ready)
 print(time.process_time() - began_s, flush=True)
