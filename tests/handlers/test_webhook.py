@@ -148,6 +148,7 @@ def test_a_jobs_end_is_told_once_and_signed_and_no_secret_is_left_anywhere(capsy
         (delivery,) = here.deliveries()
         assert heard.headers["webhook-id"] == delivery.job_id
         assert (delivery.status, delivery.list_shard) == (Status.SUCCESS, None)
+        assert sum(len(f"{name}{value}") for name, value in attributes(delivery).items()) < 1024, "one write unit"
         assert await here.log(made) == [(1, 200, None)]
         kept = [str(attributes(row)) for row in here.world.jobs.rows.values()]
         kept += list(cast("MemorySide", here.world.ports.side).items.values())
