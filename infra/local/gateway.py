@@ -61,7 +61,7 @@ class Gateway:
     async def start(self, host: str, port: int) -> str:
         """Raises InvalidInput if the port is taken."""
         application = web.Application(client_max_size=BODY_BYTES_MAX)
-        application.router.add_route("*", "/{path:.*}", self._serve)
+        application.router.add_route("*", "/{path:(?s:.*)}", self._serve)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
         await self._runner.setup()
         try:

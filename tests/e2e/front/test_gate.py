@@ -11,6 +11,7 @@ import aiohttp
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
+from yarl import URL
 
 from infra.local.tokens import checked, signed
 from shared.runtime.api.messages import caller_of
@@ -170,6 +171,19 @@ def test_no_topic_reaches_over_a_wall() -> None:
         assert before == house.world.ports.side.items  # type: ignore[attr-defined]  # in memory
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["", "null", "[]", "{", "[" * 100_000, '{"action":"delete"}', '{"action":"subscribe","topic":"tenant","since":[1]}',
+     '{"action":"subscribe","topic":"tenant","tenant_id":"walled-garden"}', '{"action":"subscribe","topic":"\\ud800"}'],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_whatever_a_watcher_says_it_is_told_how_to_say_it(text: str) -> None:
+    with served(MINE) as house:
+        received = _watching(house, "c1", MINE)
+        house.runner.run(hear(house.world.ports, "c1", text))
+        assert [json.loads(frame).keys() for frame in received] == [{"error"}]
+
+
 def test_a_ticket_opens_one_connection_within_its_minute_and_nothing_else_does() -> None:
     with served(THEIRS) as house:
         ports = house.world.ports
@@ -185,9 +199,10 @@ def test_a_ticket_opens_one_connection_within_its_minute_and_nothing_else_does()
 # --- origins ----------------------------------------------------------------------------------------------------------
 
 
-def test_pages_of_allowed_origins_may_call_and_no_others() -> None:
+def test_pages_of_allowed_origins_may_call_and_no_others_and_no_path_leads_around_the_door() -> None:
     async def scenario() -> None:
         async with open_house(CorsOrigins=f"{PAGE},https://other.test") as house, aiohttp.ClientSession() as session:
+            await _ways_around(session, house)
             for method in sorted({route.method for route in ROUTES}):
                 preflight = await _preflight(session, house, PAGE, method)
                 assert method in preflight["Access-Control-Allow-Methods"].split(",")
@@ -204,6 +219,28 @@ def test_pages_of_allowed_origins_may_call_and_no_others() -> None:
                     assert answer.headers.getall("Access-Control-Allow-Origin", []) == allowed
 
     asyncio.run(scenario())
+
+
+AROUND = {
+    "/assets/..%2F..%2Fjobs": 404, "/assets/%2e%2e/jobs": 404, "/assets/x/..%2f..%2fjobs": 404, "/assets/": 404,
+    "/health/../jobs": 401, "/health%2F..%2Fjobs": 401, "/health;/jobs": 401, "/openapi.json/..": 401, "//health": 401,
+    "//jobs": 401, "/jobs/": 401, "/JOBS": 401, "/jobs%2fx": 401, "/%2e%2e/jobs": 401, "/live/../jobs": 401,
+}  # fmt: skip
+"""Paths as they are on the wire → what nobody in particular is answered."""
+
+WITHIN = ("/jobs/a%2Fb", "/jobs/%00", "/jobs/%ff", "/jobs/%23", "/jobs/%0d%0aX-Evil:1", "/jobs/" + "x" * 7_000)
+
+
+async def _ways_around(session: aiohttp.ClientSession, house: House) -> None:
+    headers = {"Authorization": f"Bearer {house.token()}"}
+    asked: list[tuple[str, int, dict[str, str]]] = [(path, status, {}) for path, status in AROUND.items()] + [
+        (path, 404, headers) for path in WITHIN
+    ]
+    for path, status, mine in asked:
+        async with session.get(URL(f"{house.cloud.api_url}{path}", encoded=True), headers=mine) as answer:
+            assert answer.status == status, path
+            assert "X-Evil" not in answer.headers
+            assert (await answer.json(content_type=None)).keys() & {"code", "message"}
 
 
 async def _preflight(session: aiohttp.ClientSession, house: House, origin: str, method: str) -> Any:
