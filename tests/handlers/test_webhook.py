@@ -202,6 +202,10 @@ def test_ten_that_are_given_up_disable_it_and_enabled_it_is_told_again() -> None
         await webhooks.enable(here.world.ports, "acme", made.webhook_id)
         await here.run_a_job()
         assert len(here.received) == 1
+        given_up = here.deliveries()[0].job_id
+        await here.world.service.redrive("acme", given_up, who="ann")
+        await here.settle_down()
+        assert here.received[-1].headers["webhook-id"] == given_up
 
     tell(answering(500), story)
 

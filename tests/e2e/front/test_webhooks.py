@@ -98,5 +98,7 @@ async def _nothing_knows(cloud: LocalCloud, lines: list[str], secrets: list[str]
     everything = json.dumps([table["Items"] for table in tables]) + "\n".join(lines)
     assert "webhooks#acme" in everything
     assert "run_settled" in everything
+    kept = (await (await cloud.clients.get("secretsmanager")).list_secrets())["SecretList"]
+    assert [secret["Name"].rpartition("/")[0] for secret in kept] == ["longshore/_webhooks/acme"], "one is deleted"
     for secret in secrets:
         assert secret.removeprefix("whsec_")[:16] not in everything
