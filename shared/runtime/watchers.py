@@ -126,16 +126,17 @@ async def _tell(ports: Ports, tenant_id: str, jobs: Sequence[Job]) -> None:
     room = asyncio.Semaphore(AT_ONCE)
     events = {job.key: (topics_of(job), event_of(job)) for job in jobs} if watched else {}
 
-    async def send(connection_id: str, topics: set[str]) -> None:
+    async def send(connection_id: str, topics: set[str]) -> bool:
         mine = [event for found, event in events.values() if topics.intersection(found)]
         async with room:
             for frame in frames(mine):
                 if not await _posted(ports, connection_id, frame):
-                    return
+                    return False
+        return bool(mine)
 
-    await asyncio.gather(*(send(connection_id, topics) for connection_id, topics in watched.items()))
-    if watched:
-        get_logger().info("broadcast", broadcast_sent=len(watched), **metrics({"broadcast_sent": "Count"}))
+    sent = sum(await asyncio.gather(*(send(connection_id, topics) for connection_id, topics in watched.items())))
+    if sent:
+        get_logger().info("broadcast", broadcast_sent=sent, **metrics({"broadcast_sent": "Count"}))
 
 
 async def _posted(ports: Ports, connection_id: str, frame: bytes) -> bool:

@@ -1,15 +1,23 @@
 """What may be read by whoever reads the logs."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.errors import Transient, WorldFault
+from shared.memory.connections import MemoryConnections
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
+from shared.ports import Ports
+from shared.runtime.breaker import Circuits
 from shared.runtime.context import Context
 from shared.runtime.logs import NAMESPACE, configure_logs, count, get_logger, redacted
+from shared.runtime.watchers import broadcast
+from tests.unit.runtime.test_breaker import Host, MeteredSide, opened, played, tried
+from tests.unit.runtime.test_watchers import ask
+from tests.unit.runtime.test_watchers import opened as open_socket
 from tests.world import World, in_world
 
 URL = "postgresql://me:s3cret@host/db"
@@ -84,3 +92,42 @@ def test_the_end_of_a_run_tells_how_long_it_took_and_waited_and_how_it_went(caps
         assert line["type"] == "generic"
     assert (retried["retried"], retried["recovered"], retried["code"]) == (1, 0, "busy")
     assert (done["retried"], done["recovered"], done["failed"]) == (0, 1, 0)
+
+
+def counted(told: str, event: str) -> list[dict[str, tuple[float, str]]]:
+    lines = [json.loads(text) for text in told.splitlines()]
+    return [metrics_of(line) for line in lines if line["event"] == event]
+
+
+def test_a_circuit_is_counted_when_it_opens_and_not_for_each_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("WARNING")
+
+    async def story(ports: Ports, _side: MeteredSide, host: Host) -> None:
+        await opened(ports, host)
+        assert await tried(Circuits(ports), host) == "open"
+
+    played(story)
+    assert counted(capsys.readouterr().out, "circuit_opened") == [{"circuit_opened": (1, "Count")}]
+
+
+def test_who_was_told_is_counted_and_who_could_not_be(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("INFO")
+
+    class Broken(MemoryConnections):
+        async def post(self, connection_id: str, data: bytes) -> bool:
+            raise WorldFault("throttled", "too many")
+
+    async def story(world: World) -> None:
+        await open_socket(world, "a")
+        await ask(world, "a", action="subscribe", topic="tenant")
+        await world.submit()
+        await broadcast(world.ports, world.jobs.stream)
+        await broadcast(replace(world.ports, connections=Broken()), world.jobs.stream)
+
+    async def never(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        return ProcessResult()
+
+    in_world(never, story)
+    told = capsys.readouterr().out
+    assert counted(told, "broadcast") == [{"broadcast_sent": (1, "Count")}]
+    assert counted(told, "broadcast_failed") == [{"broadcast_failed": (1, "Count")}]
