@@ -62,7 +62,10 @@ def read_stored(job_type: str, document: str | bytes) -> Payload:
 def invalid(error: ValidationError) -> InvalidInput:
     """Pydantic's report as ours: paths as the producer wrote them, never the rejected value (it may be a secret)."""
     found = error.errors(include_input=False, include_url=False)
-    problems = tuple(Problem(_path(item["loc"], item["type"]), WORDS.get(item["type"], item["msg"])) for item in found)
+    problems = tuple(
+        Problem(_path(item["loc"], item["type"]), WORDS.get(item["type"], item["msg"].removeprefix("Value error, ")))
+        for item in found
+    )
     first = problems[0]
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     return InvalidInput("invalid_payload", f"{first.expected}{more}", field=first.field, problems=problems)

@@ -8,8 +8,19 @@ import json
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, AliasChoices, AliasGenerator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AliasGenerator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StringConstraints,
+)
 from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from shared.retry import Policy
 
@@ -71,6 +82,14 @@ class Payload(BaseModel):
     worker_id: Name | None = None
     user_id: Name | None = None
     metadata: Metadata = Field(default_factory=dict, max_length=32)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """As a document it says its type, which a model need not be told."""
+        reference = handler(core)
+        schema = handler.resolve_ref_schema(reference)
+        schema["required"] = ["type", *schema.get("required", ())]
+        return reference
 
     def effective_policy(self) -> Policy:
         """The type's policy, with what this payload's own options change of it."""

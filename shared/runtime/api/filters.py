@@ -83,7 +83,7 @@ class FilterQuery(Query):
 class Wanted(BaseModel):
     """Which jobs: at least one of these must be said. `since` and `until` are of the creation, RFC 3339."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"minProperties": 1})
 
     status: list[Status] = []
     type: Name | None = None

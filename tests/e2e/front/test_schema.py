@@ -131,3 +131,9 @@ def _response(asked: requests.PreparedRequest, reply: Reply) -> Response:
         elapsed=0.0,
         verify=False,
     )
+
+
+def test_the_document_asks_for_the_type_of_a_payload_as_the_door_does() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    for reference in schemas["AnyPayload"]["oneOf"]:
+        assert "type" in schemas[reference["$ref"].rsplit("/", 1)[-1]]["required"]
