@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import BrowserContext, Locator, Page, WebSocketRoute, expect
+from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketRoute, expect
 
 from shared.payloads import TYPES
 from shared.stats import HourStats, Stats, TypeStats
@@ -279,14 +279,19 @@ def test_what_happened_while_the_connection_was_lost_is_shown_after_it(site: Sit
             socket.connect_to_server()
 
         page.route_web_socket(re.compile("/live"), carry)
-        job_id = site.submit("gaps", parameters={"to": 4, "every_s": 0.3})
+        job_id = site.submit("gaps", delay_s=3_600)
         enter(page, site, "gaps")
-        page.route("**/tickets", lambda route: route.abort())
-        sockets[0].close()
+        expect(row(page, job_id)).to_contain_text("queued")
+        held: list[Route] = []
+        page.route("**/tickets", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks its handlers
+        page.route("**/jobs?*", lambda route: route.abort())
+        with page.expect_request("**/tickets"):
+            sockets[0].close()
         expect(state(page)).to_have_attribute("data-state", "reconnecting")
-        site.finished("gaps", job_id)
-        page.unroute_all()
+        site.run(site.visitor("gaps").ask("POST", f"/jobs/{job_id}/cancel"))
+        page.unroute("**/jobs?*")
+        held[0].continue_()
         expect(state(page)).to_have_attribute("data-state", "live")
-        expect(row(page, job_id)).to_contain_text("succeeded")
+        expect(row(page, job_id)).to_contain_text("cancelled")
         expect(page.locator("tbody tr[data-id]")).to_have_count(1)
         assert all("ERR_FAILED" in complaint for complaint in complaints)
