@@ -28,6 +28,7 @@ from infra.local.specs import FunctionSpec
 
 IDLE_S: Final = 60
 INIT_MAX_S: Final = 60
+KILLED_WITHIN_S: Final = 3
 LINE_BYTES_MAX: Final = 40_000_000
 """Lambda's 6 MB for an event or an answer, every byte of it as one of JSON's six-letter escapes."""
 
@@ -108,8 +109,12 @@ class Function:
         container.hang_up()
 
     async def _end(self, container: "_Container") -> None:
+        """Whoever left the container's process group may hold its output for as long as it lives: not our wait."""
         container.kill()
-        await asyncio.shield(container.ended)
+        _, held = await asyncio.wait({container.ended}, timeout=KILLED_WITHIN_S)
+        for task in held:
+            log.warning("output_held", function=self.spec.name)
+            task.cancel()
 
 
 class _Container:

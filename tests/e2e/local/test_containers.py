@@ -19,7 +19,7 @@ from infra.local.specs import FunctionSpec
 from tests.e2e.local.harness import eventually, is_alive
 
 HANDLERS = """
-import os, sys
+import os, subprocess, sys
 
 def who(event, context):
     return {"pid": os.getpid(), "name": context.function_name, "memory": context.memory_limit_in_mb,
@@ -34,6 +34,10 @@ def loud(event, context):
 
 def unspeakable(event, context):
     return {1, 2}
+
+def daemon(event, context):
+    print(subprocess.Popen(["sleep", "60"], start_new_session=True).pid)
+    os._exit(1)
 
 def leave(event, context):
     sys.exit(1)
@@ -138,6 +142,19 @@ def test_a_failure_says_what_went_wrong(tmp_path: Path, handler: str, message: s
         async with function(tmp_path, handler) as (made, _):
             with pytest.raises(InvocationFailed, match=message):
                 await made.invoke({})
+
+    asyncio.run(scenario())
+
+
+def test_what_a_handler_leaves_behind_holds_nobody_up(tmp_path: Path) -> None:
+    """A process of a session of its own outlives its container, with the container's output in its hands."""
+
+    async def scenario() -> None:
+        async with function(tmp_path, "daemon") as (made, lines):
+            async with asyncio.timeout(30):
+                with pytest.raises(InvocationFailed, match="exited"):
+                    await made.invoke({})
+            os.kill(int(lines[0]), signal.SIGKILL)
 
     asyncio.run(scenario())
 
