@@ -112,9 +112,10 @@ class Function:
         """Whoever left the container's process group may hold its output for as long as it lives: not our wait."""
         container.kill()
         _, held = await asyncio.wait({container.ended}, timeout=KILLED_WITHIN_S)
-        for task in held:
+        if held:
             log.warning("output_held", function=self.spec.name)
-            task.cancel()
+            container.stop_listening()
+            await asyncio.wait(held)
 
 
 class _Container:
@@ -175,6 +176,10 @@ class _Container:
         self.hang_up()
         with suppress(ProcessLookupError, PermissionError):  # the latter is macOS's word for a zombie
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def stop_listening(self) -> None:
+        """Close our end of its output: asyncio takes no process for ended before that."""
+        self._process._transport.close()  # type: ignore[attr-defined]  # not in its public interface
 
     async def _until_end(self, output: Callable[[str], None]) -> None:
         stdout = self._process.stdout
