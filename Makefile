@@ -16,7 +16,7 @@ demo: install            ## run the main job end to end on the embedded local cl
 	$(RUN)longshore demo
 
 test: install $(SAM)/.done browser  ## every test, the template gates included
-	$(RUN)pytest
+	$(RUN)pytest -n 2 --dist loadfile
 
 check: install           ## format, lint, types, layers, shape
 	$(RUN)ruff format --check .

@@ -18,8 +18,8 @@ import yaml
 
 from infra.local.intrinsics import Functions, Place, as_text, refused
 
-PRESET: Final = {"TokenIssuer": "https://longshore.invalid"}
-"""Of a laptop: an issuer that signs with this machine's development key, so that there is an API."""
+PRESET: Final = {"TokenIssuer": "https://longshore.invalid", "OpenDatabases": "1"}
+"""Of a laptop: an issuer that signs with this machine's development key, so that there is an API; its own files."""
 
 
 @dataclass(frozen=True, slots=True)

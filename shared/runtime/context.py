@@ -23,6 +23,8 @@ __all__ = ["Context", "Partial", "Proceed", "Snooze"]
 
 T = TypeVar("T")
 
+OPEN_DATABASES: Final = "LONGSHORE_OPEN_DATABASES"
+
 PROGRESS_TEXT_BYTES_MAX: Final = 120
 PROGRESS_METADATA_BYTES_MAX: Final = 1_024
 
@@ -112,11 +114,18 @@ class Context:
         return value
 
     async def database_url(self, reference: str) -> str:
-        """A payload's database reference → the connection URL it stands for. Never log or keep what comes back."""
+        """A payload's database reference → the connection URL it stands for. Never log or keep what comes back.
+
+        What is not the tenant's own secret is the worker's: its files, variables and network. Raises
+        Permanent("database_not_open") where tenants share workers (`OPEN_DATABASES` is "0").
+        """
         scheme, _, name = reference.partition("://")
+        if scheme == "secret":
+            return await self.secret(name)
+        if os.environ.get(OPEN_DATABASES) == "0":
+            message = "only databases that are secrets of the tenant (secret://NAME) are open to it here"
+            raise Permanent("database_not_open", message, field="database")
         match scheme:
-            case "secret":
-                return await self.secret(name)
             case "env":
                 variable = f"LONGSHORE_DATABASE_{name.upper()}"
                 if variable not in os.environ:

@@ -290,3 +290,10 @@ def test_what_is_shipped_is_what_was_tested(folder: str) -> None:
     shipped = set(pin.findall((ROOT / folder / "requirements.txt").read_text()))
     assert shipped, folder
     assert shipped <= tested
+
+
+def test_in_the_cloud_no_tenant_reaches_what_the_workers_reach() -> None:
+    text = (ROOT / "template.yaml").read_text()
+    assert re.search(r'OpenDatabases:\n    Type: String\n    Default: "0"\n', text)
+    variables = TEMPLATE.resources["ExtractFunction"].properties["Environment"]["Variables"]
+    assert variables["LONGSHORE_OPEN_DATABASES"] == "1", "on a laptop: infra/local/template.py"

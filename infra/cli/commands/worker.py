@@ -37,9 +37,12 @@ def command(served: str | None, concurrency: int) -> None:
       longshore worker --types extract,generic:8 --concurrency 2
       longshore --endpoint aws --stack longshore worker --types backup:1
     """
+    from shared.runtime.context import OPEN_DATABASES
     from shared.runtime.logs import configure_logs
 
     configure_logs(pretty=os.isatty(2) and not options().json)
+    if options().endpoint == "aws":  # as in Lambda: this machine's files are no tenant's, unless somebody says so
+        os.environ.setdefault(OPEN_DATABASES, "0")
     asyncio.run(_serve(options(), _assignments(served, concurrency)))
 
 

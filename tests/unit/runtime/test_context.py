@@ -11,7 +11,7 @@ from shared.memory.side import MemorySide
 from shared.moves import RETENTION_MS
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
-from shared.runtime.context import Context
+from shared.runtime.context import OPEN_DATABASES, Context
 from shared.status import Status
 from shared.view import view_of
 from tests.world import World, in_world
@@ -120,3 +120,32 @@ def test_what_is_kept_beside_a_row_expires_some_day_and_not_before_the_job_is_du
         assert side.expiries["once"] is not None
 
     in_world(stepping, story)
+
+
+@pytest.mark.parametrize("reference", ["sqlite:////etc/shadow", "env://SHOP", "postgresql://internal/db"])
+def test_where_tenants_share_workers_only_a_secret_of_the_tenant_is_a_database(
+    reference: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LONGSHORE_DATABASE_SHOP", "sqlite:///shop.db")
+    found: list[str] = []
+
+    async def ask(_payload: GenericPayload, context: Context) -> ProcessResult:
+        found.append(await context.database_url("secret://shop"))
+        found.append(await context.database_url(reference))
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        await world.ports.secrets.put("default/shop", "postgresql://me:word@host/shop")
+        job = await world.submit()
+        await world.drain()
+        row = await world.row(job)
+        if is_open == "1":
+            assert row.status is Status.SUCCESS
+        else:
+            assert '"code":"database_not_open"' in (row.error or "")
+
+    for is_open in ("1", "0"):
+        monkeypatch.setenv(OPEN_DATABASES, is_open)
+        in_world(ask, story)
+    assert found.count("postgresql://me:word@host/shop") == 2
+    assert len(found) == 3
