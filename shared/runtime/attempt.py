@@ -19,7 +19,7 @@ from shared.errors import MESSAGE_BYTES_MAX, LongshoreError, WorldFault
 from shared.job import RESULT_NAME, Job
 from shared.moves import Move, forgotten
 from shared.moves import settle as settlement
-from shared.outcomes import Done, Failed, Outcome, Partial, Stopped
+from shared.outcomes import Done, Failed, Outcome, Partial, Snooze, Stopped
 from shared.payloads.base import Payload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Message, Ports, Refused
@@ -76,6 +76,9 @@ class Attempt(Generic[P]):
         except LongshoreError as error:
             return await self._settle(_new_run(job, ports.now(), 0.0), failed(error, Policy()), Policy(), host)
         policy = payload.effective_policy()
+        if host.time_left_s() < min(policy.timeout_s, self._type.payload_model.policy.timeout_s):
+            late = Snooze(0.0, "no_time")  # the claim's answer was long in coming: it is nobody's time-out
+            return await self._settle(_new_run(job, ports.now(), 0.0), late, policy, host)
         run = _new_run(job, ports.now(), min(policy.timeout_s, host.time_left_s()))
         outcome = await self._execute(run, payload, policy, message, host)
         if run.stop is Stop.LOST:

@@ -113,10 +113,10 @@ class Worker(Generic[P]):
     async def _claim(self, move: Move | None, delivery: Delivery, host: Host) -> Job | Unclaimed:
         """Write `move`; where the row refuses it, decide from the row and write what was decided, until it is clear."""
         for _ in range(DECISIONS_MAX):
-            spare_s = host.time_left_s() - self._type.payload_model.policy.timeout_s - START_MARGIN_S
-            if move is None or spare_s < 0:
+            left_s = host.time_left_s() - START_MARGIN_S
+            if move is None or left_s < self._type.payload_model.policy.timeout_s:
                 return Unclaimed(Action(Do.HIDE, "no_time", 1), None)
-            answer = await self._written(move, patience_ms=min(CLAIM_PATIENCE_MS, 1000 * spare_s))
+            answer = await self._written(move, patience_ms=min(CLAIM_PATIENCE_MS, 1000 * left_s))
             if isinstance(answer, Applied):
                 return answer.job
             action = decide(answer.job, delivery, self._ports.now())

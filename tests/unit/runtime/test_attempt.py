@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from shared.errors import Permanent, WorldFault
+from shared.job import read_history_entry
 from shared.memory.clock import EPOCH_MS
 from shared.memory.jobs import MemoryJobs
 from shared.memory.objects import MemoryObjects
@@ -378,7 +379,7 @@ def test_what_its_payload_made_wait_shows_a_sign_of_life_as_soon_as_it_runs() ->
 
         class Slow(MemoryObjects):
             async def get(self, key: str) -> bytes | None:
-                await asyncio.sleep(58)
+                await asyncio.sleep(14)
                 return await super().get(key)
 
         world.ports = replace(world.ports, jobs=Witness(), objects=Slow())
@@ -388,3 +389,36 @@ def test_what_its_payload_made_wait_shows_a_sign_of_life_as_soon_as_it_runs() ->
         assert len(beaten) == 1
 
     in_world(long, story)
+
+
+def test_a_claim_whose_answer_is_long_in_coming_costs_no_attempt_and_no_time_out() -> None:
+    """An invocation has too little time left for the run then: it is put off, and the next one has all of it."""
+
+    async def almost_too_long(_payload: GenericPayload, _context: Context) -> ProcessResult:
+        await asyncio.sleep(59)
+        return ProcessResult()
+
+    async def story(world: World) -> None:
+        began = world.ports.now()
+
+        class Deaf(MemoryJobs):
+            async def apply(self, move: Move) -> Applied | Refused:
+                answer = await super().apply(move)
+                if move.event is Event.CLAIM and world.ports.now() < began + 14_000:
+                    raise WorldFault("timed_out", "the answer was lost")
+                return answer
+
+        world.ports = replace(world.ports, jobs=Deaf())
+        job = await world.submit()
+        await world.drain()
+        row = await world.row(job)
+        assert [read_history_entry(entry).event for entry in row.history] == [
+            "submit",
+            "claim",
+            "snooze",
+            "claim",
+            "succeed",
+        ]
+        assert (row.attempts, len(world.runs)) == (0, 1)
+
+    in_world(almost_too_long, story)
