@@ -25,13 +25,14 @@ def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, o
     created = [record for record in records if record.old is None and record.new is not None]
 
     async def invocation(ports: Ports) -> dict[str, str | None]:
-        await broadcast(ports, [record for record in records if record.new is None or not is_internal(record.new)])
-        await announce(ports, records)
         known = state.get("tally")
-        return {
+        after = {
             "tally": await tally(ports, shard_id, created, known) if created else known,
             "stats": await stats.count(ports, shard_id, records, state.get("stats"), is_last=is_last),
         }
+        await broadcast(ports, [record for record in records if record.new is None or not is_internal(record.new)])
+        await announce(ports, records)
+        return after
 
     after = container().run(invocation) if records or state else {}
     return {"state": {name: kept for name, kept in after.items() if kept is not None}, "batchItemFailures": []}

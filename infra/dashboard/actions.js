@@ -80,7 +80,7 @@ async function bulk(verb, filter, dryRun, tell, leave) {
   const sum = { matched: 0, done: 0, problems: [], isMore: false };
   let cursor;
   for (let turn = 0; turn < REQUESTS_MAX; turn += 1) {
-    const page = await ask("POST", `/bulk/${verb}`, { filter, dry_run: dryRun, ...(cursor ? { cursor } : {}) }, leave);
+    const page = await ask("POST", `/bulk/${verb}`, { filter, dry_run: dryRun, first: sum.done, ...(cursor ? { cursor } : {}) }, leave);
     sum.matched += page.matched;
     sum.done += page.changed;
     sum.problems.push(...page.problems.map((problem) => new Error(problem.detail)));

@@ -92,7 +92,7 @@ function controls(asked, address, go, leave) {
   const fillTypes = (names) => types.replaceChildren(...[["", "every type"], ...names.map((name) => [name, name])].map(option(asked.type)));
   fillTypes(asked.type ? [asked.type] : []);
   get("/types", leave).then(({ types: known }) => fillTypes(known.map((one) => one.type)), () => {});
-  const text = h("input", { type: "search", id: "search", name: "text", value: asked.text, placeholder: "Search id, payload, error, user …", "aria-label": "Search", autocomplete: "off", spellcheck: "false", maxlength: 200 });
+  const text = h("input", { type: "search", id: "search", name: "text", value: asked.text, placeholder: "Search id, payload, error, user … ⏎", "aria-label": "Search", autocomplete: "off", spellcheck: "false", maxlength: 200 });
   const form = h("form.search", { role: "search", onsubmit: (event) => { event.preventDefault(); go(address({ text: text.value.trim() })); } }, text);
   text.addEventListener("search", () => { if (!text.value && asked.text) go(address({ text: "" })); });
   const times = TIMES.some(([value]) => value === asked.since) ? TIMES : [...TIMES, [asked.since, `since ${asked.since}`]];

@@ -72,7 +72,7 @@ function table({ types, as_of: asOf }) {
   if (!types.length) return h("p.quiet", "Nothing is counted yet.");
   const heads = ["Type", "Queued", "Running", "Failed 24 h", "Per minute", "p50", "p95", "Oldest waits", "Cost 24 h", "Last 24 hours"];
   return [h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Job types" }, h("table.types", h("thead", h("tr", heads.map((name, at) => h(at && at < 9 ? "th.number" : "th", { scope: "col" }, name)))),
-    h("tbody", types.map(row)))), asOf && h("p.quiet.fine", "Counted ", ago(asOf), ", and settled by the audit.")];
+    h("tbody", types.map(row)))), asOf && h("p.quiet.fine", "Counted ", ago(asOf), ".")];
 }
 
 function row(one) {

@@ -36,6 +36,8 @@ class _Daily(BaseModel):
 
     books: Books
     report: Report | None = None
+    token: str = ""
+    """Fresh in each: of two audits that save the same, one is told that it was not the first."""
 
 
 async def audited(ports: Ports, books: Books, *, repair: bool, late_ms: int = LATE_MS) -> AsyncIterator[Books]:
@@ -83,7 +85,7 @@ async def daily_audit(ports: Ports, *, stack: str, ends_at: int, late_ms: int | 
         pages += 1
         is_time_up = ports.now() >= ends_at
         if not books.is_read and (is_time_up or pages % SAVE_EVERY_PAGES == 0):
-            saved = _saved(books)
+            saved = _saved(books, None, ports.token())
             if not await ports.side.swap(*PLACE, old=before, new=saved) or is_time_up:
                 return None
             before = saved
@@ -91,7 +93,7 @@ async def daily_audit(ports: Ports, *, stack: str, ends_at: int, late_ms: int | 
     if books.alive is not None:
         await keep_alive_counts(ports, hour_of(books.started_at), books.alive)
     books.alive = None
-    await ports.side.swap(*PLACE, old=before, new=_saved(books, report))
+    await ports.side.swap(*PLACE, old=before, new=_saved(books, report, ports.token()))
     return report
 
 
@@ -101,25 +103,23 @@ async def last_report(ports: Ports) -> Report | None:
     return None if body is None else _Daily.model_validate_json(body).report
 
 
-def _saved(books: Books, report: Report | None = None) -> str:
+def _saved(books: Books, report: Report | None, token: str) -> str:
     """Small enough to be kept: what is alive may be counted by too many tenants."""
-    body = _Daily(books=books, report=report).model_dump_json(exclude_defaults=True)
+    body = _Daily(books=books, report=report, token=token).model_dump_json(exclude_defaults=True)
     if books.alive is None or len(body) <= SIDE_BODY_BYTES_MAX // 2:
         return body
     books.alive = None
-    return _saved(books, report)
+    return _saved(books, report, token)
 
 
 async def _wake(seen: Job, ports: Ports, late_ms: int) -> bool | None:
     """True: woken; False: that was not possible; None: not needed after all."""
-    job = await ports.jobs.get(seen.tenant_id, seen.job_id)
-    if job is None or problem_of(job, ports.now(), late_ms) is None:
-        return None
-    wakeup = wakeup_for(job)
-    if wakeup is None or wakeup.job_type not in TYPES:
-        return False
     try:
-        return not await ports.queues.send([wakeup])
+        job = await ports.jobs.get(seen.tenant_id, seen.job_id)
+        if job is None or problem_of(job, ports.now(), late_ms) is None:
+            return None
+        wakeup = wakeup_for(job)
+        return wakeup is not None and wakeup.job_type in TYPES and not await ports.queues.send([wakeup])
     except LongshoreError as error:
-        get_logger().warning("audit_cannot_wake", job_id=job.job_id, reason=str(error))
+        get_logger().warning("audit_cannot_wake", job_id=seen.job_id, reason=str(error))
         return False

@@ -166,7 +166,11 @@ class Circuits:
         return CircuitOpen(name, wait_s(self._of(key).circuit, breaker, self._ports.now(), self._ports.dice()))
 
 
+class OutOfTime(TimeoutError):
+    """A call that was cut short because its run had to end: it tells nothing of whom it called."""
+
+
 def _end_of(error: BaseException, policy: Policy) -> End:
-    if isinstance(cause_of(error), WorldFault) or not isinstance(error, Exception):
+    if isinstance(cause_of(error), WorldFault | OutOfTime) or not isinstance(error, Exception):
         return End.CUT_SHORT
     return End.FAILED if is_the_worlds(error, policy) else End.ANSWERED

@@ -13,15 +13,15 @@ from shared.runtime.service import Service
 
 
 async def redrive_paced(
-    ports: Ports, jobs: Iterable[Job], *, who: str, rate_per_s: float
+    ports: Ports, jobs: Iterable[Job], *, who: str, rate_per_s: float, first: int = 0
 ) -> AsyncIterator[Job | Conflict | NotFound]:
-    """Redrive one after the other, each due 1 / `rate_per_s` seconds after the one before.
+    """Redrive one after the other, each due 1 / `rate_per_s` seconds after the one before; `first` of them have been.
 
     → for each its row, QUEUED; or why it is not, the job's id for a field.
     """
     if rate_per_s <= 0:
         raise InvalidInput("invalid_rate", "more than 0 jobs a second", field="rate")
-    service, began, due = Service(ports), ports.now(), 0
+    service, began, due = Service(ports), ports.now(), first
     for job in jobs:
         delay_s = max(0.0, due / rate_per_s - (ports.now() - began) / 1000)
         try:

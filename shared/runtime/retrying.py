@@ -21,7 +21,7 @@ from structlog.stdlib import BoundLogger
 
 from shared.ports import Ports
 from shared.retry import Policy
-from shared.runtime.breaker import Circuits, of_host
+from shared.runtime.breaker import Circuits, OutOfTime, of_host
 from shared.runtime.calling import in_thread
 from shared.runtime.patience import persistently
 
@@ -100,8 +100,16 @@ class Retrying:
         policy = options.get("policy", Policy())
 
         async def call() -> object:
-            async with asyncio.timeout(min(policy.timeout_s, (self.until - self.ports.now()) / 1000)):
-                return await _value(fn)
+            left_s = (self.until - self.ports.now()) / 1000
+            if left_s <= 0:
+                raise OutOfTime("no time is left to begin it")
+            try:
+                async with asyncio.timeout(min(policy.timeout_s, left_s)) as limit:
+                    return await _value(fn)
+            except TimeoutError:
+                if limit.expired() and left_s < policy.timeout_s:
+                    raise OutOfTime("the run's own time was over") from None
+                raise
 
         guarded = call
         if "circuit" in options:

@@ -56,7 +56,8 @@ class Service:
         if found is None:
             raise Conflict("vanished", "the job was there and is gone: submit again", field="job_id")
         if not isinstance(answer, Applied) and (found.type, found.payload_hash) != (job.type, job.payload_hash):
-            raise Conflict("conflict", f"{job.job_id} exists with another type or payload", field="job_id")
+            field = "job_id" if idempotency_key is None else "idempotency_key"
+            raise Conflict("conflict", f"it stands for {job.job_id}, of another type or payload", field=field)
         return found, isinstance(answer, Applied)
 
     async def cancel(self, tenant_id: str, job_id: str, *, who: str) -> Job:

@@ -26,6 +26,7 @@ from shared.consequences import Record
 from shared.cost import MEMORY_MB, of_move
 from shared.errors import WorldFault
 from shared.job import Job
+from shared.payloads import TYPES
 from shared.ports import Ports
 from shared.stats import Counts, Page, Stats, entered, stats_of
 from shared.tally import HOUR_MS, hour_of
@@ -109,12 +110,14 @@ async def read_stats(ports: Ports, tenant_id: str) -> Stats:
     if cut is not None and cut < hour_of(now) - KEPT_HOURS + 1:
         cut = None
     alive = next((body for sk, body in items if sk == f"alive#{cut}"), None)
-    return stats_of(
+    stats = stats_of(
         ((hour, page) for hour, page in _pages(items) if hour > hour_of(now) - KEPT_HOURS),
         {} if alive is None else Alive.model_validate_json(alive).types,
         cut,
         now,
     )
+    listed = [of_type for of_type in stats.types if of_type.type not in TYPES or not TYPES[of_type.type].internal]
+    return stats.model_copy(update={"types": listed})
 
 
 async def _read(ports: Ports, shard_id: str, job: Job) -> Kept:

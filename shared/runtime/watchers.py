@@ -31,6 +31,9 @@ CONNECTION_S: Final = 7_500
 
 WATCHES_MAX: Final = 100
 WATCHERS_MAX: Final = 2_000
+"""Of a tenant's, of each type's and of all jobs' watchers: who watches much crowds out nobody who watches little."""
+
+TELL_WITHIN_S: Final = 10.0
 AT_ONCE: Final = 50
 
 Topic = Annotated[str, StringConstraints(pattern=r"^(tenant|(type|job):[A-Za-z0-9][A-Za-z0-9_.@-]{0,63})$")]
@@ -108,19 +111,25 @@ async def disconnect(ports: Ports, connection_id: str) -> None:
 
 
 async def broadcast(ports: Ports, records: Sequence[Record]) -> None:
-    """Tell everybody who watches. Raises nothing."""
+    """Tell everybody who watches, within `TELL_WITHIN_S`: one that hangs holds up nobody's tally. Raises nothing."""
     jobs = latest([record.new for record in records if record.new is not None])
     tenants = {job.tenant_id for job in jobs}
     told = (_tell(ports, tenant, [job for job in jobs if job.tenant_id == tenant]) for tenant in sorted(tenants))
-    for outcome in await asyncio.gather(*told, return_exceptions=True):
+    try:
+        async with asyncio.timeout(TELL_WITHIN_S):
+            outcomes = await asyncio.gather(*told, return_exceptions=True)
+    except TimeoutError as error:
+        outcomes = [error]
+    for outcome in outcomes:
         if isinstance(outcome, Exception):
-            count("broadcast_failed", reason=str(outcome))
+            count("broadcast_failed", reason=str(outcome) or type(outcome).__name__)
 
 
 async def _tell(ports: Ports, tenant_id: str, jobs: Sequence[Job]) -> None:
-    items = await ports.side.query(_watchers(tenant_id), limit=WATCHERS_MAX)
+    kinds = ("tenant#", "job:", *sorted({f"type:{job.type}#" for job in jobs}))
+    found = (ports.side.query(_watchers(tenant_id), limit=WATCHERS_MAX, prefix=kind) for kind in kinds)
     watched: dict[str, set[str]] = {}
-    for sk, _ in items:
+    for sk, _ in [item for items in await asyncio.gather(*found) for item in items]:
         topic, _, connection_id = sk.rpartition("#")
         watched.setdefault(connection_id, set()).add(topic)
     room = asyncio.Semaphore(AT_ONCE)

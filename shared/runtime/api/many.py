@@ -24,7 +24,9 @@ from shared.selection import ALIVE, Filter
 from shared.status import TERMINAL, Status
 from shared.view import JobView, view_of
 
-EXPORT_MAX: Final = 1_000
+EXPORT_MAX: Final = 500
+"""Rows of an export: Lambda answers with 6 MB at most, and the fullest row takes 8 KB of it."""
+
 GROUPED_MAX: Final = 2_000
 BULK_MAX: Final = 200
 
@@ -82,6 +84,9 @@ class Bulk(BaseModel):
     cursor: Cursor | None = None
     rate_per_s: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)] = 10.0
     """Of a redrive: how many become due a second."""
+
+    first: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Of a redrive that goes on: how many were changed before, so that the pace is kept."""
 
     @model_validator(mode="after")
     def _says_something(self) -> Self:
@@ -148,7 +153,7 @@ async def bulk_cancel(call: Call) -> Answer:
 
 async def bulk_redrive(call: Call) -> Answer:
     async def change(jobs: Iterable[Job], bulk: Bulk) -> list[Job | Conflict | NotFound]:
-        paced = redrive_paced(call.ports, list(jobs), who=call.caller.who, rate_per_s=bulk.rate_per_s)
+        paced = redrive_paced(call.ports, list(jobs), who=call.caller.who, rate_per_s=bulk.rate_per_s, first=bulk.first)
         return [one async for one in paced]
 
     return await _bulk(call, TERMINAL - {Status.SUCCESS}, change)

@@ -176,3 +176,15 @@ def test_a_place_for_a_file_is_below_the_tenants_own_prefix() -> None:
             assert (await client.ask("POST", "/uploads", ask)).status == 422
 
     with_client(story)
+
+
+def test_a_redrive_that_goes_on_keeps_its_pace() -> None:
+    async def story(client: Client) -> None:
+        made = await filled(client)
+        body = {"filter": {"status": ["FAILED"]}, "rate_per_s": 2.0, "first": 10}
+        assert document(await client.ask("POST", "/bulk/redrive", body))["changed"] == 3
+        now = client.world.ports.now()
+        rows = [await client.world.service.get("acme", job_id) for job_id in made["bad"]]
+        assert sorted(row.due_at - now for row in rows) == [5_000, 5_500, 6_000]
+
+    with_client(story, by_name)

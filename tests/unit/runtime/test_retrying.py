@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from shared.circuit import CircuitOpen
+from shared.circuit import Breaker, CircuitOpen
 from shared.errors import Permanent, Transient, WorldFault
 from shared.memory.clock import run_virtual
 from shared.memory.ports import memory_ports
@@ -261,3 +261,27 @@ def test_there_is_a_next_try_while_attempts_remain() -> None:
     assert next_try_s(Transient("c", "m", retry_after_s=9), 1, Policy(), DICE) == 9
     assert next_try_s(Permanent("c", "m"), 1, Policy(), DICE) is None
     assert asked_s(ExceptionGroup("group", [Transient("c", "m", retry_after_s=9)])) == 9
+
+
+def test_a_call_that_its_own_run_cut_short_tells_nothing_of_its_host() -> None:
+    """The host answers in 2 s; runs that have half a second left open no circuit, and begin nothing once it is over."""
+    begun: list[int] = []
+
+    async def slow() -> str:
+        begun.append(1)
+        await asyncio.sleep(2)
+        return "fine"
+
+    async def main(now: Clock) -> None:
+        ports = replace(memory_ports(now), dice=lambda: DICE)
+        circuits, log = Circuits(ports), get_logger(tenant_id="acme")
+        policy = Policy(attempts_max=1, circuit=Breaker(failure_threshold=2))
+        for _ in range(5):
+            with pytest.raises(TimeoutError):
+                await Retrying(ports, "acme", circuits, log, now() + 500).retry(slow, policy=policy, circuit="host")
+        with pytest.raises(TimeoutError):
+            await Retrying(ports, "acme", circuits, log, now() - 1).retry(slow, policy=policy, circuit="host")
+        assert len(begun) == 5
+        assert await Retrying(ports, "acme", circuits, log).retry(slow, policy=policy, circuit="host") == "fine"
+
+    run_virtual(main)

@@ -182,3 +182,21 @@ def test_a_broadcast_that_fails_harms_nobody_and_the_others_are_told(monkeypatch
         assert len(told(world, "b")) == 1
 
     in_world(answer, story)
+
+
+def test_a_connection_that_hangs_holds_nobody_up_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        await opened(world, "a")
+        await ask(world, "a", action="subscribe", topic="tenant")
+
+        async def hanging(_connection_id: str, _data: bytes) -> bool:
+            await asyncio.sleep(1_000)
+            return True
+
+        monkeypatch.setattr(sockets(world), "post", hanging)
+        await world.submit()
+        began = world.ports.now()
+        await spread(world)
+        assert world.ports.now() - began <= 10_000
+
+    in_world(answer, story)
