@@ -190,9 +190,11 @@ def test_everything_can_be_done_by_keyboard(site: Site, page: Page) -> None:
     site.finished("keys", first, second)
     enter(page, site, "keys")
     page.keyboard.press("2")
+    expect(page.get_by_role("heading", name="Jobs", level=1)).to_be_visible()  # the overview has rows of its own
     expect(row(page, first)).to_be_visible()
     for key in "jjkj":
         page.keyboard.press(key)
+    expect(page.locator("tr:focus-within")).to_contain_text(first[-12:])
     page.keyboard.press("Enter")
     expect(page.locator(".job-head h1")).to_contain_text(first)
     page.keyboard.press("Escape")
