@@ -55,6 +55,18 @@ class Site:
         for job_id in job_ids:
             self.run(self.visitor(tenant_id).until(job_id, "SUCCESS", "FAILED", "CANCELLED"))
 
+    def cancelled_and_told(self, tenant_id: str, job_id: str) -> None:
+        """Cancel a job that waits, and return when those who watch have been told."""
+
+        async def story(visitor: Visitor) -> None:
+            async with visitor.live() as socket:
+                await socket.send_json({"action": "subscribe", "topic": "tenant"})
+                await visitor.ask("POST", f"/jobs/{job_id}/cancel")
+                while '"event":"cancelled"' not in await socket.receive_str():
+                    pass
+
+        self.run(story(self.visitor(tenant_id)))
+
 
 @contextmanager
 def open_site() -> Iterator[Site]:

@@ -290,7 +290,7 @@ def test_what_happened_while_the_connection_was_lost_is_shown_after_it(site: Sit
         with page.expect_request("**/tickets"):
             sockets[0].close()
         expect(state(page)).to_have_attribute("data-state", "reconnecting")
-        site.run(site.visitor("gaps").ask("POST", f"/jobs/{job_id}/cancel"))
+        site.cancelled_and_told("gaps", job_id)  # what the page is shown after this, it has looked for
         page.unroute("**/jobs?*")
         held[0].continue_()
         expect(state(page)).to_have_attribute("data-state", "live")
