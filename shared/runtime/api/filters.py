@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Final, Self
+from typing import Annotated, Final
 
 from pydantic import (
     AwareDatetime,
@@ -12,7 +12,7 @@ from pydantic import (
     ConfigDict,
     StringConstraints,
     WithJsonSchema,
-    model_validator,
+    field_validator,
 )
 
 from shared.payloads.base import Name
@@ -49,61 +49,59 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class FilterQuery(Query):
-    """`status`: one or more, by commas. `since` and `until` are of the creation, `ended_since` of the end; RFC 3339."""
+class Said(Query):
+    """Which jobs. `since` and `until` are of the creation, `ended_since` of the end; RFC 3339."""
+
+    type: Name | None = None
+    error: Text | None = None
+    text: Text | None = None
+    since: Time | None = None
+    until: Time | None = None
+    ended_since: Time | None = None
+
+    def of(self, statuses: Iterable[Status]) -> Filter:
+        return Filter(
+            statuses=frozenset(statuses),
+            type=self.type,
+            error=self.error,
+            text=self.text,
+            created_since=ms(self.since),
+            created_until=ms(self.until),
+            ended_since=ms(self.ended_since),
+        )
+
+
+class FilterQuery(Said):
+    """In a query: `status` is one or more, by commas."""
 
     status: Statuses | None = None
-    type: Name | None = None
-    error: Text | None = None
-    text: Text | None = None
-    since: Time | None = None
-    until: Time | None = None
-    ended_since: Time | None = None
 
-    @model_validator(mode="after")
-    def _known(self) -> Self:
-        unknown = {word for word in (self.status or "").upper().split(",") if word} - {*Status}
+    @field_validator("status")
+    @classmethod
+    def _known(cls, status: str | None) -> str | None:
+        unknown = {*_words(status)} - {*Status}
         if unknown:
             raise ValueError(f"there is no status {', '.join(sorted(unknown))}; there are {', '.join(Status)}")
-        return self
-
-    def filter(self, default: Iterable[Status] = ()) -> Filter:
-        said = {Status(word) for word in (self.status or "").upper().split(",") if word}
-        return Filter(
-            statuses=frozenset(said or default),
-            type=self.type,
-            error=self.error,
-            text=self.text,
-            created_since=ms(self.since),
-            created_until=ms(self.until),
-            ended_since=ms(self.ended_since),
-        )
-
-
-class Wanted(BaseModel):
-    """Which jobs: at least one of these must be said. `since` and `until` are of the creation, RFC 3339."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra={"minProperties": 1})
-
-    status: list[Status] = []
-    type: Name | None = None
-    error: Text | None = None
-    text: Text | None = None
-    since: Time | None = None
-    until: Time | None = None
-    ended_since: Time | None = None
+        return status
 
     def filter(self) -> Filter:
-        return Filter(
-            statuses=frozenset(self.status),
-            type=self.type,
-            error=self.error,
-            text=self.text,
-            created_since=ms(self.since),
-            created_until=ms(self.until),
-            ended_since=ms(self.ended_since),
-        )
+        return self.of(map(Status, _words(self.status)))
+
+
+class Wanted(Said):
+    """In a body: at least one of these must be said."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1})
+
+    status: list[Status] = []
+
+    def filter(self) -> Filter:
+        return self.of(self.status)
 
 
 def ms(at: datetime | None) -> int | None:
     return None if at is None else round(at.timestamp() * 1000)
+
+
+def _words(status: str | None) -> list[str]:
+    return status.upper().split(",") if status else []
