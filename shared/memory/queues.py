@@ -2,17 +2,20 @@
 
 As AWS has it, https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/welcome.html : a message is
 handed out at most `max_receives` times and then set aside; each receive gives a new receipt, and an older one counts
-for nothing. Unlike AWS, which promises neither, messages come in the order of sending, and none comes twice.
+for nothing. Unlike AWS, which promises neither, a tenant's messages come in the order of sending, and none comes twice.
 """
 
 import asyncio
+from collections import Counter, deque
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 
 from shared.errors import NotFound
 from shared.limits import BATCH_MAX, HIDE_S_MAX, check_number, check_outgoing
 from shared.memory.clock import turn
+from shared.memory.fairness import fairly
 from shared.ports import DEAD_LETTERS, Clock, Depth, Message, Outgoing
 
 
@@ -26,6 +29,7 @@ class Held:
     visible_at: int
     receives: int = 0
     returned: int = 0
+    group: str = ""
 
     @property
     def receipt(self) -> str:
@@ -49,6 +53,7 @@ class MemoryQueues:
         self._visibility_ms = visibility_s * 1000
         self._max_receives = max_receives
         self._job_types = job_types
+        self._served: dict[str, dict[str, int]] = {}
         self._sent = 0
         self._stirred = asyncio.Event()
 
@@ -60,8 +65,7 @@ class MemoryQueues:
         now = self._now()
         for queue, message in zip(queues, messages, strict=True):
             self._sent += 1
-            visible_at = now + message.delay_s * 1000
-            queue.append(Held(f"message-{self._sent}", message.body, now, visible_at, returned=message.returned))
+            queue.append(_held(f"message-{self._sent}", message, now))
         self._stir()
         return []
 
@@ -98,11 +102,15 @@ class MemoryQueues:
 
     def _take(self, job_type: str, max_messages: int) -> list[Message]:
         queue, now = self._queue(job_type), self._now()
-        visible = [held for held in queue if held.visible_at <= now]
-        dead = [held for held in visible if held.receives >= self._max_receives]
+        dead = [held for held in queue if held.visible_at <= now and held.receives >= self._max_receives]
         self.dead_letters.setdefault(job_type, []).extend(dead)
         queue[:] = [held for held in queue if held not in dead]
-        taken = [held for held in visible if held not in dead][:max_messages]
+        waiting: dict[str, deque[Held]] = {}
+        for held in queue:
+            if held.visible_at <= now:
+                waiting.setdefault(held.group, deque()).append(held)
+        in_flight = Counter(held.group for held in queue if held.receives and held.visible_at > now)
+        taken = [*islice(fairly(waiting, in_flight, self._served.setdefault(job_type, {})), max_messages)]
         for held in taken:
             held.receives += 1
             held.visible_at = now + self._visibility_ms
@@ -125,3 +133,8 @@ class MemoryQueues:
         if self._job_types is not None and job_type not in self._job_types:
             raise NotFound("no_such_queue", f"there is no queue for the job type {job_type}", field=job_type)
         return self.held.setdefault(job_type, [])
+
+
+def _held(message_id: str, message: Outgoing, now: int) -> Held:
+    visible_at = now + message.delay_s * 1000
+    return Held(message_id, message.body, now, visible_at, returned=message.returned, group=message.group or "")

@@ -171,6 +171,49 @@ def test_a_queue_tells_how_much_it_holds(world: World) -> None:
     world.run(story())
 
 
+# --- fairness (SQS promises it of noisy groups; the twins keep it always) ---
+
+
+def embedded(world: World) -> World:
+    if world.clients is not None and world.endpoint is None:
+        pytest.skip("SQS itself is fair only once it has found a group noisy")
+    return world
+
+
+def test_a_quiet_tenants_job_overtakes_a_noisy_tenants_ten_thousand(world: World) -> None:
+    async def story() -> None:
+        job_type, queues = await embedded(world).queue(), world.ports.queues
+        await queues.send([Outgoing(job_type, "noisy", group="noisy")] * 10_000)
+        await queues.send([Outgoing(job_type, "quiet", group="quiet")])
+        bodies = [message.body for message in await receive(world, job_type, most=2)]
+        assert sorted(bodies) == ["noisy", "quiet"]
+
+    world.run(story())
+
+
+def test_who_has_least_in_flight_is_served_first_and_of_equals_who_was_served_longest_ago(world: World) -> None:
+    async def story() -> None:
+        job_type, queues = await embedded(world).queue(), world.ports.queues
+        for tenant in ("a", "a", "a", "b", "b", "b", "b"):
+            await queues.send([Outgoing(job_type, tenant, group=tenant)])
+        received = [await receive(world, job_type, most=1) for _ in range(4)]
+        assert [message.body for (message,) in received] == ["a", "b", "a", "b"]
+        await queues.delete(job_type, [message.receipt for (message,) in received if message.body == "b"])
+        received = [await receive(world, job_type, most=1) for _ in range(3)]
+        assert [message.body for (message,) in received] == ["b", "b", "a"]
+
+    world.run(story())
+
+
+def test_a_tenants_own_messages_keep_their_order(world: World) -> None:
+    async def story() -> None:
+        job_type = await embedded(world).queue()
+        await world.ports.queues.send([Outgoing(job_type, str(number), group="one") for number in range(10)])
+        assert [message.body for message in await receive(world, job_type)] == [str(number) for number in range(10)]
+
+    world.run(story())
+
+
 # --- schedules --------------------------------------------------------------------------------------------------------
 
 
