@@ -87,8 +87,11 @@ class SideStore(Protocol):
         """
         ...
 
-    async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
-        """(sk, body) of the sort keys that begin with `prefix`, the newest (greatest) first."""
+    async def query(
+        self, pk: str, *, limit: int, prefix: str = "", up_to: str | None = None
+    ) -> Sequence[tuple[str, str]]:
+        """(sk, body) of the sort keys that begin with `prefix`, the newest (greatest) first; or of all `up_to` this
+        one, the smallest first."""
         ...
 
 

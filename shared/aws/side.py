@@ -36,11 +36,15 @@ class AwsSide:
         item = answer.get("Item")
         return str(item["body"]["S"]) if item else None
 
-    async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
+    async def query(
+        self, pk: str, *, limit: int, prefix: str = "", up_to: str | None = None
+    ) -> Sequence[tuple[str, str]]:
         """As many pages of 1 MB as it takes."""
         condition, values = "pk = :pk", {":pk": {"S": pk}}
         if prefix:
             condition, values = f"{condition} AND begins_with(sk, :prefix)", values | {":prefix": {"S": prefix}}
+        if up_to is not None:
+            condition, values = "pk = :pk AND sk <= :up_to", {":pk": {"S": pk}, ":up_to": {"S": up_to}}
         found: list[tuple[str, str]] = []
         start: dict[str, Any] = {}
         while True:
@@ -49,7 +53,7 @@ class AwsSide:
                 KeyConditionExpression=condition,
                 ExpressionAttributeValues=values,
                 ConsistentRead=True,
-                ScanIndexForward=False,
+                ScanIndexForward=up_to is not None,
                 Limit=limit - len(found),
                 **start,
             )

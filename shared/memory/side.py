@@ -41,7 +41,11 @@ class MemorySide:
             self.items[pk, sk] = new
         return True
 
-    async def query(self, pk: str, *, limit: int, prefix: str = "") -> Sequence[tuple[str, str]]:
+    async def query(
+        self, pk: str, *, limit: int, prefix: str = "", up_to: str | None = None
+    ) -> Sequence[tuple[str, str]]:
         await turn()
-        mine = ((sk, body) for (owner, sk), body in self.items.items() if owner == pk and sk.startswith(prefix))
-        return sorted(mine, reverse=True)[:limit]
+        mine = ((sk, body) for (owner, sk), body in self.items.items() if owner == pk)
+        if up_to is not None:
+            return sorted((sk, body) for sk, body in mine if sk <= up_to)[:limit]
+        return sorted(((sk, body) for sk, body in mine if sk.startswith(prefix)), reverse=True)[:limit]

@@ -55,6 +55,19 @@ def test_a_query_gives_the_greatest_sort_keys_of_its_own_partition_first(world: 
     world.run(story())
 
 
+def test_a_query_up_to_a_sort_key_gives_the_smallest_first(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("due")
+
+    async def story() -> None:
+        for sk in ("3#c", "1#a", "2#b", "4#d"):
+            await side.put_once(pk, sk, "")
+        assert [sk for sk, _ in await side.query(pk, limit=9, up_to="3#c")] == ["1#a", "2#b", "3#c"]
+        assert [sk for sk, _ in await side.query(pk, limit=2, up_to="9")] == ["1#a", "2#b"]
+        assert await side.query(pk, limit=9, up_to="1") == []
+
+    world.run(story())
+
+
 def test_a_query_goes_on_beyond_one_page_of_the_database(world: World) -> None:
     """A page of DynamoDB ends at 1 MB."""
     side, pk, body = world.ports.side, world.fresh("job"), "x" * SIDE_BODY_BYTES_MAX
