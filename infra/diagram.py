@@ -24,7 +24,7 @@ FACTS: Final[Mapping[str | int | None, str]] = {
     "wait_number": "the number of the wait I end",
 }
 
-SIGNS: Final[Mapping[str, str]] = {"=": "is", "<": "<", "<=": "≤", ">": ">"}
+SIGNS: Final[Mapping[str, str]] = {"=": "is", "<": "<", "<=": "≤", ">": ">", "not <=": "not ≤"}
 
 
 def main() -> None:

@@ -2,6 +2,9 @@
 
     moved into QUEUED (its seq is new)      → a wake-up when it is due
     created RUNNING by `start`              → a wake-up when its lease is over: no message stands for it
+    moved into WAITING                      → a look whether its children are over already; a wake-up at its deadline
+    a child is over                         → its end is told to its parent
+    a parent failed or was cancelled        → a job that cancels what its children still do
 
 A wake-up is an SQS message with a delay of up to 900 s, or a one-off schedule beyond. The same record again sends the
 same wake-up again, and the claim refuses it.
@@ -10,7 +13,9 @@ same wake-up again, and the claim refuses it.
 from dataclasses import dataclass
 from typing import Final
 
+from shared.children import Link, read_link
 from shared.envelope import Wakeup, wakeup_body
+from shared.fan_in import END_OF, End
 from shared.ids import digest
 from shared.job import Job, read_history_entry
 from shared.ports import Outgoing
@@ -38,6 +43,8 @@ class Dispatch:
     type: str
     wakeup: Wakeup
     due_at: int
+    why: str = ""
+    """Part of the schedule's name: one `seq` may have two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,16 +56,58 @@ class Later:
     message: Outgoing
 
 
-def consequence(old: Job | None, new: Job | None) -> Dispatch | None:
-    """Of one stream record. One record has at most one: O(1) calls."""
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Tell a parent of its child's end."""
+
+    tenant_id: str
+    link: Link
+    end: End
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Wake this parent, which has begun to wait, if what it waits for has happened already."""
+
+    parent: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Cancel what the children of this job, which is over, still do."""
+
+    parent: Job
+
+
+Act = Dispatch | Report | Look | Prune
+
+SAD_ENDS: Final = frozenset({Status.FAILED, Status.CANCELLED})
+
+
+def consequences(old: Job | None, new: Job | None) -> tuple[Act, ...]:
+    """Of one stream record: a few at most, O(1) calls each."""
     if new is None:
-        return None
+        return ()
+    if old is not None and (old.status, old.seq) == (new.status, new.seq):
+        return ()
     wakeup = Wakeup(new.tenant_id, new.job_id, new.seq)
-    if new.status is Status.QUEUED and (old is None or old.seq != new.seq):
-        return Dispatch(new.type, wakeup, new.due_at)
-    if old is None and new.status is Status.RUNNING and _first_event(new) is Event.START:
-        return Dispatch(new.type, wakeup, new.due_at)
-    return None
+    match new.status:
+        case Status.QUEUED:
+            return (Dispatch(new.type, wakeup, new.due_at),)
+        case Status.RUNNING if old is None and _first_event(new) is Event.START:
+            return (Dispatch(new.type, wakeup, new.due_at),)
+        case Status.WAITING:
+            late = () if new.deadline_at is None else (Dispatch(new.type, wakeup, new.deadline_at, "deadline"),)
+            return (Look(new), *late)
+    return (*_told(new), *_pruned(new)) if new.status.is_terminal else ()
+
+
+def _told(child: Job) -> tuple[Report, ...]:
+    return (Report(child.tenant_id, read_link(child.parent), END_OF[child.status]),) if child.parent else ()
+
+
+def _pruned(parent: Job) -> tuple[Prune, ...]:
+    return (Prune(parent),) if parent.groups and parent.status in SAD_ENDS else ()
 
 
 def routed(dispatch: Dispatch, now: int) -> Outgoing | Later:
@@ -68,12 +117,14 @@ def routed(dispatch: Dispatch, now: int) -> Outgoing | Later:
     message = Outgoing(dispatch.type, body, min(delay_s, DELAY_MAX_S), dispatch.wakeup.tenant_id)
     if delay_s <= DELAY_MAX_S:
         return message
-    return Later(schedule_name(dispatch.wakeup), dispatch.due_at, Outgoing(dispatch.type, body, 0, message.group))
+    return Later(
+        schedule_name(dispatch.wakeup, dispatch.why), dispatch.due_at, Outgoing(dispatch.type, body, 0, message.group)
+    )
 
 
-def schedule_name(wakeup: Wakeup) -> str:
+def schedule_name(wakeup: Wakeup, why: str = "") -> str:
     """A name that was used is not free again at once, so each `seq` has its own."""
-    return f"{digest(f'{wakeup.tenant_id}#{wakeup.job_id}')}-{wakeup.seq}"
+    return f"{digest(f'{wakeup.tenant_id}#{wakeup.job_id}')}-{wakeup.seq}{why and f'-{why}'}"
 
 
 def _first_event(job: Job) -> Event | None:

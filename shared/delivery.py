@@ -5,11 +5,12 @@ Every decision is made from the row that refused the claim (a failed condition's
     row \\ message             its seq is not the row's        its seq is the row's
     absent                    acknowledge, a ghost            acknowledge, a ghost  (a bare one: its claim creates it)
     other type or payload     quarantine                      quarantine
-    QUEUED, due               acknowledge                     claim
+    QUEUED, due               acknowledge                     claim; expire if its deadline is over
     QUEUED, not due           acknowledge                     hide until due
     RUNNING, leased           acknowledge                     hide: max(lease left + 5 s, min(30 s × 2^receives, 900 s))
     RUNNING, lease over       acknowledge                     cancelled if flagged; else bury or reclaim
-    WAITING, terminal         acknowledge                     acknowledge
+    WAITING                   acknowledge                     expire if its deadline is over, hide if it nearly is
+    terminal                  acknowledge                     acknowledge
 """
 
 from dataclasses import dataclass
@@ -28,6 +29,10 @@ HIDE_MAX_S: Final = 39_600
 passed. https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html"""
 
 
+NEARLY_MS: Final = 120_000
+"""The wake-up at a deadline may come this early: a schedule has the precision of a minute."""
+
+
 class Do(StrEnum):
     ACKNOWLEDGE = "acknowledge"
     HIDE = "hide"
@@ -36,6 +41,7 @@ class Do(StrEnum):
     RECLAIM = "reclaim"
     BURY = "bury"
     END_CANCELLED = "end_cancelled"
+    EXPIRE = "expire"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,9 @@ def decide(row: Job | None, delivery: Delivery, now: int) -> Action:
             return _queued(row, now)
         case Status.RUNNING:
             return _running(row, delivery, now)
-    return Action(Do.ACKNOWLEDGE, "settled" if row.status.is_terminal else "waiting")
+        case Status.WAITING:
+            return _waiting(row, now)
+    return Action(Do.ACKNOWLEDGE, "settled")
 
 
 def hide_s(receives: int) -> int:
@@ -92,9 +100,19 @@ def hide_s(receives: int) -> int:
 
 
 def _queued(row: Job, now: int) -> Action:
+    if permitted(Event.EXPIRE, attributes(row), {"now": now + CLOCK_SKEW_MS}):
+        return Action(Do.EXPIRE, "deadline_over")
     if row.due_at <= now + CLOCK_SKEW_MS:
         return Action(Do.CLAIM, "due")
     return Action(Do.HIDE, "not_due", min(_seconds_up(row.due_at - now), HIDE_MAX_S))
+
+
+def _waiting(row: Job, now: int) -> Action:
+    if permitted(Event.EXPIRE, attributes(row), {"now": now}):
+        return Action(Do.EXPIRE, "deadline_over")
+    left_s = _seconds_up((row.deadline_at or now + NEARLY_MS) - now)
+    nearly = left_s * 1000 < NEARLY_MS
+    return Action(Do.HIDE, "nearly_over", left_s) if nearly else Action(Do.ACKNOWLEDGE, "waiting")
 
 
 def _running(row: Job, delivery: Delivery, now: int) -> Action:

@@ -48,6 +48,12 @@ class Job:
     cancel_requested: bool | None = None
     deadline_at: int | None = None
     wait_number: int | None = None
+    """How often it has begun to wait for children."""
+    awaits: str | None = None
+    groups: str | None = None
+    redrives: int | None = None
+    parent: str | None = None
+    """These four: `shared/children.py`."""
     payload: str | None = None
     """The type's own fields as JSON, if small; else beside the row, keyed by `payload_hash`."""
     payload_place: str = "row"

@@ -14,6 +14,9 @@ from shared.status import TARGET, Event, Facts, applicable
 CLOCK_SKEW_MS: Final = 2_000
 """Clocks of two machines may differ by this much."""
 
+REDONE: Final = ("type", "attempts_max", "payload", "payload_place", "payload_hash", "parent")
+"""What a redrive may change of a child."""
+
 RETENTION_MS: Final = 90 * 24 * 3600 * 1000
 """A finished job's row is kept this long."""
 
@@ -94,8 +97,7 @@ def happened(move: Move, image: Job | None) -> bool:
 
 def submit(job: Job, *, is_listed: bool = True) -> Move:
     """Not listed, a job costs a write less, and only who knows its id finds it."""
-    move = _create(Event.SUBMIT, job)
-    return move if is_listed or move.creates is None else replace(move, creates=replace(move.creates, list_shard=None))
+    return _create(Event.SUBMIT, job, is_listed=is_listed)
 
 
 def start(job: Job, lease: Lease) -> Move:
@@ -108,16 +110,16 @@ def claim_bare(job: Job, lease: Lease) -> Move:
     return _create(Event.CLAIM_BARE, leased(job, lease))
 
 
+def submit_cancelled(job: Job) -> Move:
+    """A tombstone: a job that must never be begun, where none was. Not listed."""
+    ended = replace(job, completed_at=job.created_at, expires_at=_expiry(job.created_at))
+    return _create(Event.SUBMIT_CANCELLED, ended, is_listed=False)
+
+
 def leased(job: Job, lease: Lease) -> Job:
     """A new job as its first claim leaves it."""
-    return replace(
-        job,
-        epoch=1,
-        token=lease.token,
-        lease_until=lease.until,
-        alone=lease.alone or None,
-        started_at=job.created_at,
-    )
+    alone, began_at = lease.alone or None, job.created_at
+    return replace(job, epoch=1, token=lease.token, lease_until=lease.until, alone=alone, started_at=began_at)
 
 
 # --- a worker's moves -------------------------------------------------------------------------------------------------
@@ -163,10 +165,15 @@ def beat(job: Job, now: int, *, progress: str | None, lease_until: int | None) -
     return Move(Event.BEAT, job.tenant_id, job.job_id, _holding(job), changes)
 
 
+def begin_groups(job: Job, groups: str, now: int) -> Move:
+    """A beat that writes down which groups of children (`shared/children.py`) are begun from now on."""
+    return Move(Event.BEAT, job.tenant_id, job.job_id, _holding(job), {"updated_at": now, "groups": groups})
+
+
 def settle(job: Job, event: Event, changes: Mapping[str, object], *, now: int, token: str, who: str, note: str) -> Move:
     """The run's end: `event` and `changes` are the verdict's (`shared/verdict.py`)."""
     ending = _end(event, now, who, note) if TARGET[event].is_terminal else _moved(event, now, who, note)
-    gone: dict[str, object] = {"lease_until": None, "alone": None}
+    gone: dict[str, object] = {"lease_until": None, "alone": None, "deadline_at": None}
     if forgotten(job):  # else append: who asked for a cancel meanwhile stays in it
         gone["history"] = (*job.history, history_entry(now, event, who, note))[-HISTORY_MAX:]
     return Move(
@@ -178,6 +185,22 @@ def settle(job: Job, event: Event, changes: Mapping[str, object], *, now: int, t
         token,
         seen=job,
     )
+
+
+# --- a waiting job's moves --------------------------------------------------------------------------------------------
+
+
+def wake(seen: Job, now: int, *, token: str, who: str) -> Move:
+    """What it waits for has happened. `seen`: the row that waits."""
+    changes = _moved(Event.WAKE, now, who) | {"seq": Plus(1), "due_at": now, "token": token}
+    facts: Facts = {"wait_number": seen.wait_number or 0}
+    return Move(Event.WAKE, seen.tenant_id, seen.job_id, facts, changes, token)
+
+
+def expire(seen: Job, error: str, now: int, *, token: str, who: str) -> Move:
+    """Its deadline is over: the job has failed, with `error` (JSON)."""
+    changes = _end(Event.EXPIRE, now, who) | {"error": error, "token": token}
+    return Move(Event.EXPIRE, seen.tenant_id, seen.job_id, {"now": now}, changes, token)
 
 
 # --- an operator's moves ----------------------------------------------------------------------------------------------
@@ -195,27 +218,33 @@ def request_cancel(tenant_id: str, job_id: str, now: int, *, who: str) -> Move:
     return Move(Event.REQUEST_CANCEL, tenant_id, job_id, {}, changes)
 
 
-def redrive(seen: Job, now: int, *, due_at: int, token: str, who: str) -> Move:
-    """Run a job again that is over: attempts start anew, from its last checkpoint; its last error stays in sight."""
+def redrive(seen: Job, now: int, *, due_at: int, token: str, who: str, again: Job | None = None) -> Move:
+    """Run a job again that is over: attempts start anew, from its last checkpoint; its last error stays in sight.
+
+    `again`: what it is to be now, for a child that its parent runs again.
+    """
+    fresh = seen if again is None else again
     changes = _moved(Event.REDRIVE, now, who) | {
         "seq": Plus(1),
         "due_at": due_at,
-        "attempts_left": seen.attempts_max,
+        "attempts_left": fresh.attempts_max,
+        "redrives": Plus(1),
         "token": token,
     }
-    gone = dict.fromkeys(("completed_at", "cancel_requested", "result", "inline_result", "progress", "expires_at"))
-    return Move(Event.REDRIVE, seen.tenant_id, seen.job_id, {}, changes | gone, token)
+    gone = ("completed_at", "cancel_requested", "result", "inline_result", "progress", "expires_at", "deadline_at")
+    kept = {name: getattr(fresh, name) for name in REDONE} if again else {}
+    return Move(Event.REDRIVE, seen.tenant_id, seen.job_id, {}, changes | dict.fromkeys(gone) | kept, token)
 
 
 # --- how they are made ------------------------------------------------------------------------------------------------
 
 
-def _create(event: Event, job: Job) -> Move:
+def _create(event: Event, job: Job, *, is_listed: bool = True) -> Move:
     row = replace(
         job,
         status=TARGET[event],
         history=(history_entry(job.created_at, event, job.user_id or "producer"),),
-        list_shard=list_shard(job.tenant_id, job.job_id),
+        list_shard=list_shard(job.tenant_id, job.job_id) if is_listed else None,
     )
     return Move(event, job.tenant_id, job.job_id, {}, {}, job.token, creates=row)
 
@@ -252,8 +281,13 @@ def _end(event: Event, now: int, who: str, note: str = "") -> dict[str, object]:
         "completed_at": now,
         "lease_until": None,
         "alone": None,
-        "expires_at": (now + RETENTION_MS) // 1000,
+        "deadline_at": None,
+        "expires_at": _expiry(now),
     }
+
+
+def _expiry(now: int) -> int:
+    return (now + RETENTION_MS) // 1000
 
 
 def _changed(value: object, change: object) -> object:

@@ -5,6 +5,7 @@ A handler returns its result (a pydantic model or None for nothing to tell), or 
     Partial(result, errors)   done, but some rows or parts were left out       → PARTIAL_SUCCESS
     Snooze(delay_s)           not yet: come back later, no attempt spent       → QUEUED
     Proceed(checkpoint)       more to do than this invocation allows           → QUEUED, at once, same attempt
+    WaitFor(children, cp)     start these, call me again when they are over    → WAITING, same attempt
 
 and raises `Transient`, `Permanent` or anything else (`shared/errors.py`).
 """
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from shared.payloads.base import Payload
 from shared.payloads.results import RowError
 
 Result = BaseModel | None
@@ -43,6 +45,23 @@ class Proceed:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Start these jobs, and run this one again, from `checkpoint`, when they are over: `context.children` tells how
+    they ended.
+
+    `fails_fast`: wake it when the first of them fails. `timeout_s`: a job that waits longer has failed, and its
+    children are cancelled. No children: it goes on at once.
+    """
+
+    children: Sequence[Payload]
+    checkpoint: str
+    fails_fast: bool = False
+    timeout_s: float = 24 * 3600.0
+    awaits: tuple[int, ...] = ()
+    """Numbers of groups of children that were begun already."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The run raised, timed out, or could not begin. `trace` is for the operator, kept beside the row."""
 
@@ -59,4 +78,4 @@ class Stopped:
     """Somebody asked for the job's end, and the handler's cleanup has run."""
 
 
-Outcome = Done | Partial | Snooze | Proceed | Failed | Stopped
+Outcome = Done | Partial | Snooze | Proceed | WaitFor | Failed | Stopped

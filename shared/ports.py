@@ -4,7 +4,7 @@ Adapters map foreign errors at the seam: throttling, time-outs, refusals of acce
 `WorldFault`; what is not there becomes None or NotFound. They retry what is safe to repeat, with jitter.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -58,6 +58,10 @@ class JobStore(Protocol):
         """A consistent read."""
         ...
 
+    async def get_many(self, tenant_id: str, job_ids: Sequence[str]) -> Sequence[Job | None]:
+        """Consistent reads of up to 100 rows, in the order of their ids."""
+        ...
+
     async def list(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> Page:
         """A tenant's jobs, newest first. Eventually consistent: for people, not for decisions."""
         ...
@@ -85,6 +89,19 @@ class SideStore(Protocol):
 
         True also where it is `new` already: a repeated request whose answer was lost. So let every `new` be another.
         """
+        ...
+
+    async def unite(
+        self, pk: str, sk: str, sets: Mapping[str, Collection[int]], *, expires_at: int
+    ) -> Mapping[str, frozenset[int]]:
+        """Add numbers to the named sets of an item, which begins empty; → all its sets as they are then.
+
+        Repeating it changes nothing. `sets` has at least one number. `expires_at` in seconds.
+        """
+        ...
+
+    async def united(self, keys: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, frozenset[int]]]:
+        """The sets of up to 100 items, in the order of their (pk, sk), by consistent reads; empty where none is."""
         ...
 
     async def query(

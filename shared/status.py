@@ -72,7 +72,10 @@ Facts = Mapping[str, str | int]
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """`attribute operator fact`, e.g. `lease_until < now`. `fact` names an entry of Facts, or is a number itself."""
+    """`attribute operator fact`, e.g. `lease_until < now`. `fact` names an entry of Facts, or is a number itself.
+
+    An attribute that is not there is neither `<` nor `<=` nor `>` than anything; so `not <=` holds of it.
+    """
 
     __test__ = False  # not pytest's
 
@@ -95,6 +98,7 @@ GUARDS: Final[Mapping[str, tuple[Test, ...]]] = {
     "attempts remain": (Test("attempts_left", ">", 1),),
     "last attempt": (Test("attempts_left", "<=", 1),),
     "my wait": (Test("wait_number", "=", "wait_number"),),
+    "deadline not over": (Test("deadline_at", "not <=", "now_with_skew"),),
     "deadline over": (Test("deadline_at", "<=", "now"),),
 }
 
@@ -119,7 +123,7 @@ def _rules() -> tuple[Rule, ...]:
         Rule(e.SUBMIT, None, s.QUEUED),
         Rule(e.START, None, s.RUNNING),
         Rule(e.SUBMIT_CANCELLED, None, s.CANCELLED),
-        Rule(e.CLAIM, s.QUEUED, s.RUNNING, ("due", "same type", "same seq")),
+        Rule(e.CLAIM, s.QUEUED, s.RUNNING, ("due", "same type", "same seq", "deadline not over")),
         Rule(e.CLAIM_BARE, None, s.RUNNING),
         Rule(e.RECLAIM, s.RUNNING, s.RUNNING, (*dead, "no cancel flag", "ran in company")),
         Rule(e.RECLAIM, s.RUNNING, s.RUNNING, (*dead, "no cancel flag", "ran alone", "attempts remain"), "yes"),
@@ -193,4 +197,5 @@ def _holds(test: Test, row: Row, facts: Facts) -> bool:
     fact = facts[test.fact] if isinstance(test.fact, str) else test.fact
     if test.operator == "=":
         return value == fact
-    return isinstance(value, int) and isinstance(fact, int) and COMPARE[test.operator](value, fact)
+    negated, operator = test.operator.startswith("not "), test.operator.removeprefix("not ")
+    return (isinstance(value, int) and isinstance(fact, int) and COMPARE[operator](value, fact)) is not negated

@@ -4,6 +4,7 @@ outcome                         attempts    event
 Done                                        succeed
 Partial                                     succeed_partly
 Snooze, Proceed                             snooze, proceed     (a Proceed that stands still is a failure)
+WaitFor                                     wait                (for no children: proceed)
 Failed, permanent                           fail
 Failed, transient               remain      retry, after a backoff with full jitter
 Failed, transient               are spent   fail
@@ -15,10 +16,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from shared.children import awaits_text
 from shared.errors import MESSAGE_BYTES_MAX
 from shared.job import Job, compact_json, rfc3339
 from shared.moves import Plus
-from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped
+from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped, WaitFor
 from shared.retry import Policy, backoff_s, bounded_s
 from shared.status import Event
 
@@ -56,6 +58,8 @@ def settle(outcome: Outcome, job: Job, policy: Policy, *, dice: float, now: int)
             return replace(queued, note=queued.note or shortened(reason, NOTE_BYTES_MAX))
         case Proceed(checkpoint):
             return _proceeded(checkpoint, job, policy, dice, now)
+        case WaitFor():
+            return _waiting(outcome, job, policy, dice, now)
 
 
 def error_json(failure: Failed, job: Job, now: int) -> str:
@@ -89,9 +93,8 @@ def _failed(failure: Failed, job: Job, policy: Policy, dice: float, now: int) ->
 
 
 def _proceeded(checkpoint: str, job: Job, policy: Policy, dice: float, now: int) -> Verdict:
-    if checkpoint != shortened(checkpoint, CHECKPOINT_BYTES_MAX):
-        too_large = Failed("checkpoint_too_large", f"at most {CHECKPOINT_BYTES_MAX} bytes of UTF-8", permanent=True)
-        return _failed(too_large, job, policy, dice, now)
+    if not _fits(checkpoint):
+        return _failed(TOO_LARGE, job, policy, dice, now)
     if checkpoint == job.checkpoint:
         stuck = Failed("no_progress", "Proceed with the checkpoint of the run before", permanent=False)
         return _failed(stuck, job, policy, dice, now)
@@ -101,6 +104,24 @@ def _proceeded(checkpoint: str, job: Job, policy: Policy, dice: float, now: int)
         if queued.event is Event.FAIL
         else Verdict(Event.PROCEED, dict(queued.changes) | {"checkpoint": checkpoint})
     )
+
+
+def _waiting(outcome: WaitFor, job: Job, policy: Policy, dice: float, now: int) -> Verdict:
+    if not _fits(outcome.checkpoint):
+        return _failed(TOO_LARGE, job, policy, dice, now)
+    changes: dict[str, object] = {"checkpoint": outcome.checkpoint, "awaits": awaits_text(outcome.awaits)}
+    if not outcome.awaits:
+        queued = _again(Event.PROCEED, job, policy, now, now)
+        return queued if queued.event is Event.FAIL else replace(queued, changes=dict(queued.changes) | changes)
+    deadline_at = now + round(bounded_s(outcome.timeout_s) * 1000)
+    return Verdict(Event.WAIT, changes | {"wait_number": (job.wait_number or 0) + 1, "deadline_at": deadline_at})
+
+
+TOO_LARGE: Final = Failed("checkpoint_too_large", f"at most {CHECKPOINT_BYTES_MAX} bytes of UTF-8", permanent=True)
+
+
+def _fits(checkpoint: str) -> bool:
+    return checkpoint == shortened(checkpoint, CHECKPOINT_BYTES_MAX)
 
 
 def _again(event: Event, job: Job, policy: Policy, due_at: int, now: int) -> Verdict:

@@ -93,7 +93,7 @@ def part(*names: str) -> tuple[str, ...]:
     return tuple(folder + name for folder in folders for name in names)
 
 
-FLOWS = part("flow", "fan_in", "children", "references")
+FLOWS = part("flow", "fan_in", "children", "pruning", "references")
 
 SCHEDULES = part("schedule")
 

@@ -18,6 +18,9 @@ from shared.status import Facts, Status, Test, applicable, tests_of
 Item = Mapping[str, Mapping[str, Any]]
 """An item as DynamoDB speaks it: attribute → {"S" | "N" | "BOOL" | "L": …}."""
 
+Entry = dict[str, dict[str, Any]]
+"""One entry of a TransactWriteItems: {"Put": its arguments}."""
+
 Clause = tuple[Status | None, tuple[Test, ...]]
 """What one rule asks of the row: its status (None: no row), and every test."""
 
@@ -34,6 +37,17 @@ def update_arguments(move: Move) -> dict[str, Any]:
         "ExpressionAttributeNames": terms.names,
         "ExpressionAttributeValues": terms.values,
     }
+
+
+def put_entry(move: Move, table: str) -> Entry:
+    """A move that creates a row, as an entry of somebody's own transaction. A refusal brings the row that refused."""
+    if move.creates is None:
+        raise ValueError(f"{move.event} cannot create a row")
+    terms = Terms()
+    condition = condition_of(clauses_of(move), move.facts, terms)
+    arguments = {"TableName": table, "Item": item_of(move.creates), "ConditionExpression": condition}
+    told = {"ExpressionAttributeNames": terms.names, "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
+    return {"Put": arguments | told}
 
 
 class Terms:
@@ -96,6 +110,7 @@ _TESTS: Final = {
     "<": "{name} < {value}",
     "<=": "{name} <= {value}",
     ">": "{name} > {value}",
+    "not <=": "NOT {name} <= {value}",
 }
 
 

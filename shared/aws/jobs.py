@@ -59,6 +59,14 @@ class AwsJobs:
         item = answer.get("Item")
         return job_of(item) if item else None
 
+    async def get_many(self, tenant_id: str, job_ids: Sequence[str]) -> Sequence[Job | None]:
+        check_number("job_ids", len(job_ids), 0, LIST_MAX)
+        keys = [{"pk": {"S": row_key(tenant_id, job_id)}} for job_id in job_ids]
+        found = {
+            item["pk"]["S"]: job_of(item) for item in await read_batch(self._clients, self._table, keys, self._dice)
+        }
+        return [found.get(key["pk"]["S"]) for key in keys]
+
     async def list(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> Page:
         """One query per shard of the index, merged; then the rows of those that made it, in one batch."""
         check_number("limit", limit, 1, LIST_MAX)
@@ -98,16 +106,31 @@ class AwsJobs:
 
     async def _rows(self, keys: Sequence[str]) -> tuple[Job, ...]:
         """In the order of `keys`; a row that is gone by now is left out."""
-        wanted = {self._table: {"Keys": [{"pk": {"S": key}} for key in keys]}} if keys else {}
-        found: dict[str, Job] = {}
-        for attempt in range(BATCH_TRIES):
-            if not wanted:
-                return tuple(found[key] for key in keys if key in found)
-            await asyncio.sleep(self._dice() * 0.05 * 2**attempt if attempt else 0)
-            answer = await self._clients.call("dynamodb", "batch_get_item", RequestItems=wanted)
-            found |= {item["pk"]["S"]: job_of(item) for item in answer["Responses"].get(self._table, ())}
-            wanted = answer.get("UnprocessedKeys", {})
+        items = await read_batch(
+            self._clients, self._table, [{"pk": {"S": key}} for key in keys], self._dice, is_consistent=False
+        )
+        found = {item["pk"]["S"]: job_of(item) for item in items}
+        return tuple(found[key] for key in keys if key in found)
+
+
+async def read_batch(
+    clients: Clients, table: str, keys: Sequence[Item], dice: Dice, *, is_consistent: bool = True
+) -> list[Item]:
+    """Up to 100 items, in no order, each key once: those that are there."""
+    found: list[Item] = []
+    unique = {str(key): key for key in keys}
+    asked: dict[str, Any] = {"Keys": [*unique.values()], "ConsistentRead": is_consistent}
+    wanted = {table: asked} if keys else {}
+    for attempt in range(BATCH_TRIES):
+        if not wanted:
+            return found
+        await asyncio.sleep(dice() * 0.05 * 2**attempt if attempt else 0)
+        answer = await clients.call("dynamodb", "batch_get_item", RequestItems=wanted)
+        found += answer["Responses"].get(table, ())
+        wanted = answer.get("UnprocessedKeys", {})
+    if wanted:
         raise WorldFault("throttled", f"dynamodb left keys of a batch unread {BATCH_TRIES} times")
+    return found
 
 
 def _refused(move: Move, item: Item | None) -> Applied | Refused:

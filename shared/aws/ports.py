@@ -18,7 +18,7 @@ def aws_ports(
     """`polling`: clients of its own for long polls, in a process that does much else at the same time."""
     return Ports(
         jobs=AwsJobs(clients, names, dice),
-        side=AwsSide(clients, names),
+        side=AwsSide(clients, names, dice),
         queues=AwsQueues(clients, names, dice, polling=polling),
         schedules=AwsSchedules(clients, names),
         objects=AwsObjects(clients, names, dice),

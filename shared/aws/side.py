@@ -1,20 +1,22 @@
 """The table beside the jobs. No stream, so that its items wake nobody."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from shared.aws.clients import Clients
 from shared.aws.faults import AwsRefusal
-from shared.aws.jobs import CONDITION_FAILED
-from shared.limits import SIDE_BODY_BYTES_MAX, check_size
+from shared.aws.jobs import CONDITION_FAILED, read_batch
+from shared.limits import LIST_MAX, SIDE_BODY_BYTES_MAX, check_number, check_size
 from shared.names import Names
+from shared.ports import Dice
 
 SHOW: Final = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 
 class AwsSide:
-    def __init__(self, clients: Clients, names: Names) -> None:
+    def __init__(self, clients: Clients, names: Names, dice: Dice) -> None:
         self._clients = clients
+        self._dice = dice
         self._table = names.side_table
 
     async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:
@@ -35,6 +37,30 @@ class AwsSide:
         answer = await self._call("get_item", Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True)
         item = answer.get("Item")
         return str(item["body"]["S"]) if item else None
+
+    async def unite(
+        self, pk: str, sk: str, sets: Mapping[str, Collection[int]], *, expires_at: int
+    ) -> Mapping[str, frozenset[int]]:
+        named = [(name, numbers) for name, numbers in sets.items() if numbers]
+        added = ", ".join(f"#{place} :{place}" for place in range(len(named)))
+        values = {f":{place}": {"NS": [str(n) for n in sorted(numbers)]} for place, (_, numbers) in enumerate(named)}
+        answer = await self._call(
+            "update_item",
+            Key={"pk": {"S": pk}, "sk": {"S": sk}},
+            UpdateExpression=f"ADD {added} SET #e = :e",
+            ExpressionAttributeNames={f"#{place}": name for place, (name, _) in enumerate(named)}
+            | {"#e": "expires_at"},
+            ExpressionAttributeValues=values | {":e": {"N": str(expires_at)}},
+            ReturnValues="ALL_NEW",
+        )
+        return _sets(answer["Attributes"])
+
+    async def united(self, keys: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, frozenset[int]]]:
+        check_number("keys", len(keys), 0, LIST_MAX)
+        asked = [{"pk": {"S": pk}, "sk": {"S": sk}} for pk, sk in keys]
+        items = await read_batch(self._clients, self._table, asked, self._dice)
+        found = {(item["pk"]["S"], item["sk"]["S"]): _sets(item) for item in items}
+        return [found.get(key, {}) for key in keys]
 
     async def query(
         self, pk: str, *, limit: int, prefix: str = "", up_to: str | None = None
@@ -82,6 +108,10 @@ class AwsSide:
 
     async def _call(self, operation: str, **arguments: Any) -> Any:
         return await self._clients.call("dynamodb", operation, TableName=self._table, **arguments)
+
+
+def _sets(item: Mapping[str, Any]) -> Mapping[str, frozenset[int]]:
+    return {name: frozenset(map(int, value["NS"])) for name, value in item.items() if "NS" in value}
 
 
 def _condition(old: str | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The jobs table in memory: interprets the same table of moves, and keeps the stream that a reactor would read."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from shared.consequences import Record
@@ -34,6 +35,11 @@ class MemoryJobs:
     async def get(self, tenant_id: str, job_id: str) -> Job | None:
         await turn()
         return self.rows.get(row_key(tenant_id, job_id))
+
+    async def get_many(self, tenant_id: str, job_ids: Sequence[str]) -> Sequence[Job | None]:
+        check_number("job_ids", len(job_ids), 0, LIST_MAX)
+        await turn()
+        return [self.rows.get(row_key(tenant_id, job_id)) for job_id in job_ids]
 
     async def list(self, tenant_id: str, *, limit: int, cursor: str | None = None) -> Page:
         check_number("limit", limit, 1, LIST_MAX)

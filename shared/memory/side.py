@@ -1,14 +1,15 @@
 """What is beside the rows, in memory. Nothing expires."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from shared.limits import SIDE_BODY_BYTES_MAX, check_size
+from shared.limits import LIST_MAX, SIDE_BODY_BYTES_MAX, check_number, check_size
 from shared.memory.clock import turn
 
 
 class MemorySide:
     def __init__(self) -> None:
         self.items: dict[tuple[str, str], str] = {}
+        self.sets: dict[tuple[str, str], dict[str, frozenset[int]]] = {}
 
     async def put_once(self, pk: str, sk: str, body: str, *, expires_at: int | None = None) -> bool:  # noqa: ARG002  nothing expires here
         check_size("body", body, SIDE_BODY_BYTES_MAX)
@@ -40,6 +41,24 @@ class MemorySide:
         else:
             self.items[pk, sk] = new
         return True
+
+    async def unite(
+        self,
+        pk: str,
+        sk: str,
+        sets: Mapping[str, Collection[int]],
+        *,
+        expires_at: int,  # noqa: ARG002  nothing expires here
+    ) -> Mapping[str, frozenset[int]]:
+        await turn()
+        mine = self.sets.setdefault((pk, sk), {})
+        mine.update({name: mine.get(name, frozenset()) | {*numbers} for name, numbers in sets.items() if numbers})
+        return dict(mine)
+
+    async def united(self, keys: Sequence[tuple[str, str]]) -> Sequence[Mapping[str, frozenset[int]]]:
+        check_number("keys", len(keys), 0, LIST_MAX)
+        await turn()
+        return [dict(self.sets.get(key, {})) for key in keys]
 
     async def query(
         self, pk: str, *, limit: int, prefix: str = "", up_to: str | None = None

@@ -13,13 +13,14 @@ from pydantic.json_schema import DEFAULT_REF_TEMPLATE
 from shared.errors import InvalidInput, Problem
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
+from shared.payloads.cancel_children import CancelChildrenPayload
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.webhook import WebhookPayload
 
 AnyPayload = Annotated[
-    BackupPayload | ExtractPayload | GenericPayload | RestorePayload | WebhookPayload,
+    BackupPayload | CancelChildrenPayload | ExtractPayload | GenericPayload | RestorePayload | WebhookPayload,
     Field(discriminator="type"),
 ]
 

@@ -19,13 +19,14 @@ from shared.errors import MESSAGE_BYTES_MAX, LongshoreError, WorldFault
 from shared.job import RESULT_NAME, Job
 from shared.moves import Move, forgotten
 from shared.moves import settle as settlement
-from shared.outcomes import Done, Failed, Outcome, Partial, Snooze, Stopped
+from shared.outcomes import Done, Failed, Outcome, Partial, Snooze, Stopped, WaitFor
 from shared.payloads.base import Payload
 from shared.payloads.results import ProcessResult
 from shared.ports import Applied, Message, Ports, Refused
 from shared.retry import Policy
 from shared.runtime.breaker import Circuits, of_type
 from shared.runtime.calling import called
+from shared.runtime.children import begin_wait
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
 from shared.runtime.documents import keep_failure, keep_history, payload_of, response_json
@@ -118,11 +119,16 @@ class Attempt(Generic[P]):
 
     async def _called(self, run: Run, payload: P, policy: Policy) -> object:
         job, ports = run.job, self._ports
-        call = partial(called, self._type, payload, Context(run, ports, _logger(job), self.circuits))
+        context = Context(run, ports, _logger(job), self.circuits)
+        call = partial(called, self._type, payload, context)
         if self._type.circuit is None:
-            return await call()
-        guard = replace(policy, circuit=self._type.circuit)
-        return await self.circuits.guarded(of_type(job.tenant_id, job.type), call, guard)
+            value = await call()
+        else:
+            guard = replace(policy, circuit=self._type.circuit)
+            value = await self.circuits.guarded(of_type(job.tenant_id, job.type), call, guard)
+        if isinstance(value, WaitFor):
+            return await begin_wait(context.children, value, (job.wait_number or 0) + 1)
+        return value
 
     # --- settle -------------------------------------------------------------------------------------------------------
 

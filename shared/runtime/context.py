@@ -10,16 +10,17 @@ from pydantic import JsonValue, TypeAdapter
 
 from shared.errors import NotFound, Permanent
 from shared.job import RESULT_NAME, Job, compact_json
-from shared.outcomes import Partial, Proceed, Snooze
+from shared.outcomes import Partial, Proceed, Snooze, WaitFor
 from shared.payloads.base import Encryption
 from shared.ports import Ports, Upload
 from shared.runtime.breaker import Circuits
+from shared.runtime.children import Children
 from shared.runtime.documents import SIDE_RETENTION_MS
 from shared.runtime.retrying import Retrying
 from shared.runtime.run import Run
 from shared.verdict import shortened
 
-__all__ = ["Context", "Partial", "Proceed", "Snooze"]
+__all__ = ["Context", "Partial", "Proceed", "Snooze", "WaitFor"]
 
 T = TypeVar("T")
 
@@ -35,7 +36,8 @@ JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 
 
 class Context:
-    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `checkpoint`, `log`, `artifacts`.
+    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `checkpoint`, `log`, `artifacts`;
+    `children`: how those ended that the job waited for.
 
     `retry(fn, *args, …)` and the decorator `retrying(…)` call whatever may fail: `shared/runtime/retrying.py`.
     """
@@ -49,6 +51,7 @@ class Context:
         self.checkpoint = job.checkpoint
         self.log = log
         self.artifacts = Artifacts(job, ports)
+        self.children = Children(run, ports)
         again = Retrying(ports, job.tenant_id, circuits or Circuits(ports), log, run.ends_at - CALL_ENDS_BEFORE_MS)
         self.retry, self.retrying = again.retry, again.retrying
         self._run = run

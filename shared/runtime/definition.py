@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from shared.errors import InvalidInput
-from shared.outcomes import Partial, Proceed, Result, Snooze
+from shared.outcomes import Partial, Proceed, Result, Snooze, WaitFor
 from shared.payloads.base import Payload
 from shared.retry import Policy
 from shared.runtime.context import Context
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=Payload)
 
-Returned = Result | Partial | Snooze | Proceed
+Returned = Result | Partial | Snooze | Proceed | WaitFor
 
 Handler = Callable[[P, Context], Awaitable[Returned]] | Callable[[P, Context], Returned]
 

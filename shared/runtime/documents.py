@@ -10,7 +10,7 @@ from typing import Final
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
-from shared.errors import Permanent
+from shared.errors import NotFound, Permanent
 from shared.ids import row_key
 from shared.job import Job, compact_json, rfc3339
 from shared.moves import RETENTION_MS
@@ -59,6 +59,21 @@ def response_json(job: Job, result: BaseModel | None, details: dict[str, JsonVal
         payload=payload,
     )
     return Response(success=True, data=data).model_dump_json(exclude_none=True)
+
+
+async def response_of(ports: Ports, job: Job) -> Response:
+    """The standard response of a job that is over: read from S3, or made of the row. NotFound while it is not."""
+    if not job.status.is_terminal:
+        raise NotFound("no_result_yet", f"the job is {job.status}", field="job_id")
+    if job.result is not None:
+        body = await ports.objects.get(job.result)
+        if body is None:
+            raise NotFound("result_expired", "the result is no longer kept", field="job_id")
+        return Response.model_validate_json(body)
+    error = None if job.error is None else ErrorBody.model_validate_json(job.error)
+    value: JsonValue = None if job.inline_result is None else from_json(job.inline_result)
+    data = ResponseData(job_id=job.job_id, type=job.type, result=value)
+    return Response(success=error is None and job.inline_result is not None, data=data, error=error)
 
 
 async def keep_failure(ports: Ports, job: Job, failure: Failed, now: int) -> None:

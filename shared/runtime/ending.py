@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from shared.circuit import CircuitOpen
 from shared.errors import CODE_BYTES_MAX, FIELD_BYTES_MAX, STORY_BYTES_MAX, LongshoreError, Transient, WorldFault
-from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped
+from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped, WaitFor
 from shared.retry import Policy, cause_of, is_permanent
 from shared.runtime.logs import redacted
 from shared.runtime.run import Run, Stop
@@ -63,7 +63,7 @@ def _returned(value: object) -> Outcome:
     match value:
         case None | BaseModel():
             return Done(value)
-        case Partial() | Snooze() | Proceed():
+        case Partial() | Snooze() | Proceed() | WaitFor():
             return value
     kind = type(value).__name__
     return Failed("invalid_result", f"the handler returned {kind}; a pydantic model was expected", permanent=True)

@@ -14,13 +14,13 @@ from pydantic_core import from_json
 from shared.aws.streams import read_record
 from shared.consequences import Later
 from shared.dead_letters import DeadLetter
-from shared.delivery import Action, Do
+from shared.delivery import Do
 from shared.errors import Conflict, NotFound
 from shared.limits import DELAY_S_MAX
 from shared.ports import DEAD_LETTERS, Outgoing, Ports
 from shared.runtime.dead_letters import judged
 from shared.runtime.quarantine import PARTITION
-from shared.runtime.reactor import act_of
+from shared.runtime.reactor import Deed, acts_of, carried_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,33 +60,50 @@ async def quarantined_item(ports: Ports, item_id: str) -> Item:
 async def retry(ports: Ports, item_id: str) -> str:
     """Send it again, and remove it from quarantine; → what was done. Conflict if it still can't be."""
     item = await quarantined_item(ports, item_id)
-    act = _record_act(item, ports.now()) if item.source == "stream" else await _message_act(item, ports)
-    if isinstance(act, Action) and act.do is Do.QUARANTINE:
-        raise Conflict("still_unreadable", act.reason, field="id")
-    if isinstance(act, Outgoing) and await ports.queues.send([replace(act, returned=0)]):
-        raise Conflict("not_taken", f"the queue of {act.job_type} did not take it", field="id")
+    done = await (_record(item, ports) if item.source == "stream" else _message(item, ports))
     await ports.side.swap(PARTITION, item_id, old=item.stored, new=None)
-    return f"sent to the queue of {act.job_type}" if isinstance(act, Outgoing) else f"dropped: {act.reason}"
+    return done
 
 
-async def _message_act(item: Item, ports: Ports) -> Outgoing | Action:
+async def _message(item: Item, ports: Ports) -> str:
     """As for a dead letter, without its delay."""
     source = None if item.source == DEAD_LETTERS else item.source
     act = await judged(DeadLetter(item.id.partition("#")[2], item.body or "", source), ports)
-    return replace(act, delay_s=0) if isinstance(act, Outgoing) else act
+    if isinstance(act, Outgoing):
+        return await _sent(replace(act, delay_s=0, returned=0), ports)
+    if act.do is Do.QUARANTINE:
+        raise Conflict("still_unreadable", act.reason, field="id")
+    return f"dropped: {act.reason}"
 
 
-def _record_act(item: Item, now: int) -> Outgoing | Action:
+async def _record(item: Item, ports: Ports) -> str:
     """As the reactor would. What is due in more than 15 minutes its worker hides until then."""
     try:
-        act = act_of(read_record(from_json(item.body or "")), now)
+        acts = [*acts_of(read_record(from_json(item.body or "")), ports.now())]
     except (KeyError, TypeError, ValueError) as error:
-        return Action(Do.QUARANTINE, f"not a record of the stream: {error}")
-    if isinstance(act, Later):
-        return replace(act.message, delay_s=DELAY_S_MAX)
-    if isinstance(act, Outgoing):
-        return act
-    return Action(Do.QUARANTINE if act else Do.ACKNOWLEDGE, act or "nothing follows from it")
+        raise Conflict("still_unreadable", f"not a record of the stream: {error}", field="id") from error
+    done: list[str] = []
+    for act in acts:
+        if isinstance(act, str):
+            raise Conflict("still_unreadable", act, field="id")
+        done.append(await _done(act, ports))
+    return ", ".join(done) or "dropped: nothing follows from it"
+
+
+async def _done(act: Outgoing | Deed, ports: Ports) -> str:
+    match act:
+        case Later(message=message):
+            return await _sent(replace(message, delay_s=DELAY_S_MAX), ports)
+        case Outgoing():
+            return await _sent(act, ports)
+    await carried_out(act, ports)
+    return "carried out"
+
+
+async def _sent(message: Outgoing, ports: Ports) -> str:
+    if await ports.queues.send([message]):
+        raise Conflict("not_taken", f"the queue of {message.job_type} did not take it", field="id")
+    return f"sent to the queue of {message.job_type}"
 
 
 def _item(sk: str, stored: str) -> Item:

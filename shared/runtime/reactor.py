@@ -7,85 +7,116 @@
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.consequences import Later, Record, consequence, routed
+from shared.consequences import Act, Dispatch, Later, Look, Prune, Record, Report, consequences, routed
 from shared.errors import LongshoreError, WorldFault
 from shared.payloads import TYPES
 from shared.ports import Outgoing, Ports
+from shared.runtime.fan_in import look, tell, together
 from shared.runtime.logs import get_logger
+from shared.runtime.pruning import prune
 from shared.runtime.quarantine import quarantine
+
+Deed = Later | Report | Look | Prune
+
+ReadyAct = Outgoing | Deed | str
+"""What to do; a text says why nothing can be done, ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """`act` as a text says why nothing can be done."""
-
     record: Record
-    act: Outgoing | Later | str
+    act: ReadyAct
 
 
 async def react(records: Sequence[Record], ports: Ports, *, stack: str) -> str | None:
     """Carry out what follows from `records`, in batches; → the sequence of the first that must come again, or None."""
-    tasks = _tasks(records, ports.now())
-    queues: dict[str, list[_Task]] = {}
-    for task in tasks:
-        if isinstance(task.act, Outgoing):
-            queues.setdefault(task.act.job_type, []).append(task)
-    results = await asyncio.gather(
-        *(_send(group, ports, stack) for group in queues.values()),
-        *(_schedule(task, task.act, ports, stack) for task in tasks if isinstance(task.act, Later)),
-        *(_give_up([task.record], task.act, ports, stack) for task in tasks if isinstance(task.act, str)),
-    )
+    tasks = [_Task(record, act) for record in records for act in acts_of(record, ports.now())]
+    results = await asyncio.gather(*_works(tasks, ports, stack))
     failed = {sequence for result in results for sequence in result}
     return next((record.sequence for record in records if record.sequence in failed), None)
 
 
-def _tasks(records: Sequence[Record], now: int) -> list[_Task]:
-    acts = ((record, act_of(record, now)) for record in records)
-    return [_Task(record, act) for record, act in acts if act is not None]
-
-
-def act_of(record: Record, now: int) -> Outgoing | Later | str | None:
-    """What to do for one record; a text says why it can't be done, ever."""
+def acts_of(record: Record, now: int) -> Iterator[ReadyAct]:
+    """What to do for one record."""
     if record.problem is not None:
-        return record.problem
-    dispatch = consequence(record.old, record.new)
-    if dispatch is None:
-        return None
-    if dispatch.type not in TYPES:  # not left to SQS to say: a queue that a role may not see is "denied", for ever
-        return f"there is no job type {dispatch.type!r}"
-    return routed(dispatch, now)
+        yield record.problem
+        return
+    for act in consequences(record.old, record.new):
+        yield _ready(act, now)
+
+
+def _ready(act: Act, now: int) -> ReadyAct:
+    if not isinstance(act, Dispatch):
+        return act
+    if act.type not in TYPES:  # not left to SQS to say: a queue that a role may not see is "denied", for ever
+        return f"there is no job type {act.type!r}"
+    return routed(act, now)
+
+
+def _works(tasks: Sequence[_Task], ports: Ports, stack: str) -> Iterator[Awaitable[set[str]]]:
+    """Each tells the sequences of those that must come again."""
+    queues: dict[str, list[_Task]] = {}
+    reports: list[tuple[Record, Report]] = []
+    for task in tasks:
+        match task.act:
+            case Outgoing(job_type=job_type):
+                queues.setdefault(job_type, []).append(task)
+            case Report() as report:
+                reports.append((task.record, report))
+            case str() as reason:
+                yield _give_up([task.record], reason, ports, stack)
+            case act:
+                yield _carried([task.record], carried_out(act, ports), ports, stack)
+    for group in queues.values():
+        yield _send(group, ports, stack)
+    for some in together(report for _, report in reports).values():
+        yield _carried([record for record, report in reports if report in some], tell(ports, some), ports, stack)
+
+
+async def carried_out(act: Deed, ports: Ports) -> None:
+    """One by itself."""
+    match act:
+        case Later():
+            await ports.schedules.wake_at(act.name, act.at, act.message)
+        case Report():
+            await tell(ports, [act])
+        case Look():
+            await look(ports, act.parent)
+        case Prune():
+            await prune(ports, act.parent)
+
+
+async def _carried(records: Sequence[Record], work: Awaitable[object], ports: Ports, stack: str) -> set[str]:
+    try:
+        await work
+    except WorldFault as fault:
+        get_logger().warning("consequence_failed", records=len(records), reason=str(fault))
+        return {record.sequence for record in records}
+    except LongshoreError as error:
+        return await _give_up(records, str(error), ports, stack)
+    return set()
 
 
 async def _send(group: Sequence[_Task], ports: Ports, stack: str) -> set[str]:
     """All of one queue; → the sequences of those that were not taken."""
-    try:
-        missed = await ports.queues.send([task.act for task in group if isinstance(task.act, Outgoing)])
-    except WorldFault as fault:
-        get_logger().warning("dispatch_failed", records=len(group), reason=str(fault))
-        return {task.record.sequence for task in group}
-    except LongshoreError as error:
-        return await _give_up([task.record for task in group], str(error), ports, stack)
-    get_logger().debug("dispatched", messages=len(group) - len(missed))
-    return {group[index].record.sequence for index in missed}
+    messages = [task.act for task in group if isinstance(task.act, Outgoing)]
+    missed: list[int] = []
+
+    async def send() -> None:
+        missed.extend(await ports.queues.send(messages))
+        get_logger().debug("dispatched", messages=len(messages) - len(missed))
+
+    failed = await _carried([task.record for task in group], send(), ports, stack)
+    return failed | {group[index].record.sequence for index in missed}
 
 
-async def _schedule(task: _Task, later: Later, ports: Ports, stack: str) -> set[str]:
-    try:
-        await ports.schedules.wake_at(later.name, later.at, later.message)
-    except WorldFault as fault:
-        get_logger().warning("schedule_failed", name=later.name, reason=str(fault))
-        return {task.record.sequence}
-    except LongshoreError as error:
-        return await _give_up([task.record], str(error), ports, stack)
-    return set()
-
-
-async def _give_up(records: Sequence[Record], reason: str, ports: Ports, stack: str) -> set[str]:
+async def _give_up(records: Iterable[Record], reason: str, ports: Ports, stack: str) -> set[str]:
     """Quarantine; → the sequences of those that could not even be kept."""
-    for place, record in enumerate(records):
+    left = list(records)
+    for place, record in enumerate(left):
         try:
             await quarantine(
                 ports,
@@ -97,5 +128,5 @@ async def _give_up(records: Sequence[Record], reason: str, ports: Ports, stack: 
             )
         except WorldFault as fault:
             get_logger().warning("quarantine_failed", sequence=record.sequence, reason=str(fault))
-            return {left.sequence for left in records[place:]}
+            return {missed.sequence for missed in left[place:]}
     return set()

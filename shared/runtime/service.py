@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from typing import Final
 
-from pydantic import JsonValue
-from pydantic_core import from_json
-
 from shared.admission import new_job
 from shared.envelope import Envelope, seal
 from shared.errors import Conflict, InvalidInput, NotFound, Permanent, WorldFault
@@ -13,10 +10,10 @@ from shared.ids import derived_job_id, new_job_id
 from shared.job import Job
 from shared.moves import cancel, redrive, request_cancel, submit
 from shared.payloads.base import Payload
-from shared.payloads.results import ErrorBody, Response, ResponseData
+from shared.payloads.results import ErrorBody, Response
 from shared.ports import Applied, Page, Ports
 from shared.retry import DELAY_S_MAX
-from shared.runtime.documents import failures_of, keep_payload, older_history_of, payload_of
+from shared.runtime.documents import failures_of, keep_payload, older_history_of, payload_of, response_of
 from shared.selection import Filter
 from shared.status import Status
 from shared.view import MoveView, move_view
@@ -127,17 +124,7 @@ class Service:
 
     async def result(self, job: Job) -> Response:
         """The standard response of a job that is over: read from S3, or made of the row. NotFound while it is not."""
-        if not job.status.is_terminal:
-            raise NotFound("no_result_yet", f"the job is {job.status}", field="job_id")
-        if job.result is not None:
-            body = await self._ports.objects.get(job.result)
-            if body is None:
-                raise NotFound("result_expired", "the result is no longer kept", field="job_id")
-            return Response.model_validate_json(body)
-        error = None if job.error is None else ErrorBody.model_validate_json(job.error)
-        value: JsonValue = None if job.inline_result is None else from_json(job.inline_result)
-        data = ResponseData(job_id=job.job_id, type=job.type, result=value)
-        return Response(success=error is None and job.inline_result is not None, data=data, error=error)
+        return await response_of(self._ports, job)
 
     def _in(self, delay_s: float) -> int:
         if not 0 <= delay_s <= DELAY_S_MAX:

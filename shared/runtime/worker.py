@@ -15,8 +15,8 @@ from shared.admission import new_job
 from shared.delivery import Action, Delivery, Do, decide, delivery_of, hide_s
 from shared.envelope import Envelope, Unreadable, Wakeup, read_message
 from shared.errors import WorldFault
-from shared.job import Job
-from shared.moves import Lease, Move, bury, cancelled_after_death, claim, claim_bare, reclaim
+from shared.job import Job, rfc3339
+from shared.moves import Lease, Move, bury, cancelled_after_death, claim, claim_bare, expire, reclaim
 from shared.outcomes import Failed
 from shared.payloads.base import Payload
 from shared.ports import Applied, Message, Ports, Refused
@@ -154,6 +154,8 @@ class Worker(Generic[P]):
                 return bury(row, _last_words(row, now), now, token=lease.token, who=host.who)
             case Do.END_CANCELLED:
                 return cancelled_after_death(row, now, token=lease.token, who=host.who)
+            case Do.EXPIRE:
+                return expire(row, _timed_out(row, now), now, token=lease.token, who=host.who)
             case Do.RECLAIM if host.solitary:
                 return reclaim(row, lease, now)
         return None
@@ -180,7 +182,7 @@ class Worker(Generic[P]):
         return Hide(max(1, action.seconds), action.reason)
 
     async def _run(self, job: Job, parcel: Parcel, message: Message, host: Host) -> Disposition:
-        if job.status.is_terminal:  # buried, or cancelled after its worker's death
+        if job.status.is_terminal:  # buried, expired, or cancelled after its worker's death
             get_logger().warning("ended_without_a_run", job_id=job.job_id, tenant_id=job.tenant_id, status=job.status)
             return Acknowledge(job.status)
         envelope = parcel if isinstance(parcel, Envelope) else None
@@ -212,3 +214,8 @@ def _wants_to_be_alone(found: Job | Unclaimed) -> bool:
 def _last_words(row: Job, now: int) -> str:
     message = f"its worker died {row.attempts + 1} times while running nothing else; last progress: {row.progress}"
     return error_json(Failed("worker_died", message, permanent=True), row, now)
+
+
+def _timed_out(row: Job, now: int) -> str:
+    since = rfc3339(row.deadline_at or now)
+    return error_json(Failed("timed_out", f"it was {row.status} at its deadline, {since}", permanent=True), row, now)

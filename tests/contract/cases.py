@@ -27,7 +27,7 @@ VALUES: Final[Mapping[str, tuple[object, ...]]] = {
     "token": ("lease", "another", "mine"),
     "lease_until": (None, NOW - 1, NOW, NOW + 1),
     "due_at": (DUE - 1, DUE, DUE + 1),
-    "deadline_at": (None, NOW - 1, NOW, NOW + 1),
+    "deadline_at": (None, NOW - 1, NOW, NOW + 1, DUE, DUE + 1),
     "cancel_requested": (None, True),
     "alone": (None, True),
     "attempts_left": (1, 2),

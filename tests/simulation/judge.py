@@ -2,7 +2,7 @@
 
 from pydantic_core import from_json
 
-from shared.consequences import consequence
+from shared.consequences import consequences
 from shared.job import Job
 from shared.status import Status
 from tests.simulation.handlers import KINDS
@@ -32,7 +32,7 @@ def unattended(cloud: Cloud, read: int) -> list[Job]:
     held = (meant(message.body, message.message_id) for message in messages)
     soon = cloud.weather.now() - 1_000
     scheduled = (meant(message.body, "") for at, message in cloud.schedules.made.values() if at > soon)
-    unread = (record for record in cloud.jobs.stream[read:] if consequence(record.old, record.new))
+    unread = (record for record in cloud.jobs.stream[read:] if consequences(record.old, record.new))
     recorded = ((record.new.key, record.new.seq) for record in unread if record.new is not None)
     waited_for = {*held, *scheduled, *recorded}
     alive = (row for row in cloud.jobs.rows.values() if not row.status.is_terminal)

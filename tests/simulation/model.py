@@ -2,7 +2,7 @@
 
 What decides is the real thing: the table of moves (`status.permitted`, `moves.*`, `applied`, `happened`), what a worker
 does with a refusal (`delivery.decide`), how a run ends (`verdict.settle`), what follows from a write
-(`consequences.consequence`). What is modelled is the world around it, at its worst:
+(`consequences.consequences`). What is modelled is the world around it, at its worst:
 
 - Two workers on one queue. The first runs its jobs in company and has the true clock, as in a Lambda batch; the second
   runs one at a time, extends its lease by beats, and its clock is 2 s ahead. Every call takes as long as it likes.

@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from shared import status
-from shared.consequences import Dispatch, consequence
+from shared.consequences import Act, consequences
 from shared.delivery import Action, Delivery, Do, decide
 from shared.envelope import Envelope
 from shared.job import Job
@@ -167,10 +167,10 @@ def failed_sends_called_done(patch: pytest.MonkeyPatch) -> None:
 def waking(whom: Callable[[Job | None, Job | None], bool]) -> Mutation:
     """Only some are woken."""
 
-    def mutant(old: Job | None, new: Job | None) -> Dispatch | None:
-        return consequence(old, new) if whom(old, new) else None
+    def mutant(old: Job | None, new: Job | None) -> tuple[Act, ...]:
+        return consequences(old, new) if whom(old, new) else ()
 
-    return lambda patch: patch.setattr(reactor, "consequence", mutant)
+    return lambda patch: patch.setattr(reactor, "consequences", mutant)
 
 
 # --- those who come after ---------------------------------------------------------------------------------------------

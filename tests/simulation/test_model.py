@@ -158,7 +158,7 @@ def test_a_lost_answer_that_is_not_recognised_is_noticed(monkeypatch: pytest.Mon
 
 
 def test_a_queued_job_that_nobody_is_woken_for_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes, "consequence", lambda old, new: None)
+    monkeypatch.setattr(writes, "consequences", lambda old, new: ())
     assert noticed(explore(faults=0))
 
 

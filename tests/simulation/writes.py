@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Final, NamedTuple
 
-from shared.consequences import consequence
+from shared.consequences import Dispatch, consequences
 from shared.job import Job, attributes
 from shared.moves import (
     Lease,
@@ -104,7 +104,7 @@ def effect_of(row: Row | None, truth: Truth, write: Write, who: int, message: Me
     if not permitted(move.event, None if job is None else attributes(job), move.facts):
         return Effect(Answer(happened(move, job), row))
     after = applied(move, job)
-    dispatch = consequence(job, after)
+    dispatch = next((act for act in consequences(job, after) if isinstance(act, Dispatch)), None)
     wakeup = None if dispatch is None else Message(dispatch.type, dispatch.wakeup.seq)
     broken = [*_spent_wrongly(row, after, move.event, truth), *_moved_wrongly(row, after, move.event, truth, who)]
     if job is not None and after.result not in {None, job.prefix}:
