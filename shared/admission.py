@@ -10,6 +10,7 @@ from typing import Final
 
 from shared.envelope import Envelope
 from shared.errors import InvalidInput
+from shared.ids import derived_job_id, new_job_id
 from shared.job import Job
 from shared.payloads.base import Payload
 from shared.retry import Policy
@@ -29,6 +30,15 @@ def place_of(size_bytes: int, row_bytes_max: int = ROW_BYTES_MAX) -> str:
         message = f"{size_bytes} bytes; at most {PAYLOAD_BYTES_MAX} bytes: put it in S3 and name it in the payload"
         raise InvalidInput("payload_too_large", message, field="payload")
     return "row" if size_bytes <= row_bytes_max else "side" if size_bytes <= SIDE_BYTES_MAX else "s3"
+
+
+def job_id_for(payload: Payload, idempotency_key: str | None, now: int, dice: bytes) -> str:
+    """The id of a job that names none: of its key, or a fresh one of 10 random bytes. InvalidInput for a bad key."""
+    if idempotency_key is None:
+        return new_job_id(now, dice)
+    if payload.job_id is not None or not idempotency_key:
+        raise InvalidInput("invalid_key", "a key that is not empty, and no job_id", field="idempotency_key")
+    return derived_job_id(payload.tenant_id, payload.type, idempotency_key)
 
 
 def new_job(

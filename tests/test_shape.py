@@ -97,12 +97,14 @@ FLOWS = part("flow", "fan_in", "children", "pruning", "references")
 
 SCHEDULES = part("schedule")
 
+APPLICATIONS = ("shared/runtime/execute.py", "shared/runtime/transactions.py")
+
 LIMITS = part("throttle", "parking", "pause")
 
 PARTS = {
     "what moves jobs": (
         ("handlers/", "shared/"),
-        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS),
+        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *APPLICATIONS),
         5_200,
     ),
     "numbers": (NUMBERS, (), 500),
@@ -110,6 +112,7 @@ PARTS = {
     "flows": (FLOWS, (), 1_200),
     "schedules": (SCHEDULES, (), 600),
     "limits": (LIMITS, (), 700),
+    "what applications embed": (APPLICATIONS, (), 200),
     "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS), 1_600),
     "the local cloud": (("infra/local/",), (), 2_700),
     "the command line": (("infra/",), ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS), 2_600),

@@ -8,27 +8,23 @@ type's own queue takes over.
 
 from collections.abc import Mapping
 from enum import IntEnum
-from typing import Final
 
 from pydantic_core import from_json
 
-from shared.admission import new_job
-from shared.delivery import Delivery, Do, decide
-from shared.envelope import Envelope, seal
+from shared.envelope import seal
 from shared.errors import Conflict, InvalidInput
 from shared.ids import new_job_id
 from shared.job import Job, compact_json
-from shared.moves import Lease, claim, start
+from shared.moves import Lease
 from shared.payloads import read_payload
 from shared.payloads.base import Payload
-from shared.ports import Applied, Ports
+from shared.ports import Applied, Ports, Refused
 from shared.runtime.attempt import Attempt
 from shared.runtime.beats import LEASE_MS, Beats
 from shared.runtime.definition import JobType
-from shared.runtime.documents import keep_payload
+from shared.runtime.execute import begin
 from shared.runtime.floor import Floor
 from shared.runtime.host import Host
-from shared.runtime.patience import patiently
 from shared.status import Status
 
 
@@ -39,9 +35,6 @@ class Exit(IntEnum):
     FAILED = 1
     AGAIN = 75
 
-
-START_MS: Final = 30_000
-"""Left of the first lease when a start is given up whose answer does not come."""
 
 BASE = {"JOB_ID": "job_id", "TENANT_ID": "tenant_id", "USER_ID": "user_id", "WORKER_ID": "worker_id"}
 
@@ -65,7 +58,10 @@ async def run_once(payload: Payload, job_type: JobType[Payload], ports: Ports, b
     now = ports.now()
     envelope = seal(payload, new_job_id(now, bytes.fromhex(ports.token() + ports.token())))
     lease = Lease(token=ports.token(), until=now + LEASE_MS, alone=True, who=who)
-    job = await _taken(envelope, lease, ports, now)
+    begun = await begin(ports, envelope, lease, now=now)
+    if isinstance(begun, Refused):
+        row = begun.job
+        raise Conflict("not_to_be_run", f"the job exists: {row and f'{row.type}, {row.status}'}", field="JOB_ID")
     host = Host(
         who=who,
         lease_until=lambda: ports.now() + LEASE_MS,
@@ -74,7 +70,7 @@ async def run_once(payload: Payload, job_type: JobType[Payload], ports: Ports, b
         floor=Floor(),
         solitary=True,
     )
-    answer = await Attempt(job_type, ports).make(job, envelope, None, host)
+    answer = await Attempt(job_type, ports).make(begun.job, envelope, None, host)
     if not isinstance(answer, Applied):
         raise Conflict("lease_lost", "another worker took this job over", field="JOB_ID")
     return answer.job
@@ -84,20 +80,3 @@ def exit_code(job: Job) -> Exit:
     if job.status in {Status.SUCCESS, Status.PARTIAL_SUCCESS}:
         return Exit.DONE
     return Exit.FAILED if job.status.is_terminal else Exit.AGAIN
-
-
-async def _taken(envelope: Envelope[Payload], lease: Lease, ports: Ports, now: int) -> Job:
-    """Start it if it is new; claim it if it is queued and due."""
-    job = new_job(envelope, now=now, token=lease.token)
-    await keep_payload(ports, job, envelope.body)
-    starting = start(job, lease)
-    answer = await patiently(lambda: ports.jobs.apply(starting), ports, until=lease.until - START_MS)
-    row = answer.job
-    if row is None or isinstance(answer, Applied):
-        return row or job
-    if decide(row, Delivery(job.type, row.seq, 1, job.payload_hash), now).do is Do.CLAIM:
-        claiming = claim(row.tenant_id, row.job_id, job_type=row.type, seq=row.seq, lease=lease, now=now)
-        answer = await patiently(lambda: ports.jobs.apply(claiming), ports, until=lease.until - START_MS)
-        if isinstance(answer, Applied):
-            return answer.job
-    raise Conflict("not_to_be_run", f"the job exists: {row.type}, {row.status}", field="JOB_ID")
