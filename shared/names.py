@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from shared.lanes import queues_of, routed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Names:
@@ -10,6 +12,8 @@ class Names:
     stack: str
     bucket: str
     schedule_role_arn: str = ""
+    lanes: frozenset[str] | None = None
+    """The job types that have lanes (`shared/lanes.py`); None: nobody said, so SQS must be asked."""
 
     @property
     def jobs_table(self) -> str:
@@ -23,12 +27,14 @@ class Names:
     def schedule_group(self) -> str:
         return self.stack
 
-    def queue(self, job_type: str) -> str:
-        return f"{self.stack}-{job_type}"
+    def queue(self, queue: str) -> str:
+        """Of a job type, or of one of its lanes."""
+        return f"{self.stack}-{queue}"
 
-    def queue_arn(self, job_type: str, region: str) -> str:
+    def queue_arn(self, job_type: str, region: str, lane: str | None = None) -> str:
         _, partition, _, _, account, _ = self.schedule_role_arn.split(":", 5)
-        return f"arn:{partition}:sqs:{region}:{account}:{self.queue(job_type)}"
+        queues = queues_of(job_type) if self.lanes and job_type in self.lanes else ()
+        return f"arn:{partition}:sqs:{region}:{account}:{self.queue(routed(job_type, lane, queues))}"
 
     def secret(self, name: str) -> str:
         """`name` begins with the tenant's id and a slash; functions may read nothing outside of their own stack's."""

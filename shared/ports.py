@@ -126,6 +126,8 @@ class Outgoing:
     """MessageGroupId: the tenant, for fair queues."""
     returned: int = 0
     """How often it has come back from the dead-letter queue."""
+    lane: str | None = None
+    """Of the type's lanes (`shared/lanes.py`), if it has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +157,12 @@ DEAD_LETTERS: Final = "dead-letters"
 
 
 class Queues(Protocol):
+    """Beyond `send`, a queue is named by its job type, or as its lane is: `generic-urgent`."""
+
+    async def queues_of(self, job_type: str) -> Sequence[str]:
+        """Its lanes and its own queue, the most urgent first; of a type without lanes, its own queue."""
+        ...
+
     async def send(self, messages: Sequence[Outgoing]) -> Sequence[int]:
         """Any number, batched by ten; → the indexes of those that were not taken. WorldFault if none could be.
 
@@ -162,16 +170,16 @@ class Queues(Protocol):
         """
         ...
 
-    async def receive(self, job_type: str, *, max_messages: int, wait_s: int) -> Sequence[Message]: ...
+    async def receive(self, queue: str, *, max_messages: int, wait_s: int) -> Sequence[Message]: ...
 
-    async def delete(self, job_type: str, receipts: Sequence[str]) -> None: ...
+    async def delete(self, queue: str, receipts: Sequence[str]) -> None: ...
 
-    async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
+    async def hide(self, queue: str, receipt: str, *, seconds: int) -> None:
         """Change visibility: the message comes back after `seconds` (0 to 43,200). An old receipt changes nothing."""
         ...
 
-    async def depth(self, job_type: str) -> Depth:
-        """Approximate, and for people: up to a minute old. NotFound, its field the job type, if it has no queue."""
+    async def depth(self, queue: str) -> Depth:
+        """Approximate, and for people: up to a minute old. NotFound, its field the queue, if there is none."""
         ...
 
 

@@ -34,7 +34,7 @@ class AwsSchedules:
                 FlexibleTimeWindow={"Mode": "OFF"},
                 ActionAfterCompletion="DELETE",
                 Target={
-                    "Arn": self._names.queue_arn(message.job_type, region),
+                    "Arn": self._names.queue_arn(message.job_type, region, message.lane),
                     "RoleArn": self._names.schedule_role_arn,
                     "Input": message.body,
                 },

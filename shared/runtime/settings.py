@@ -15,6 +15,8 @@ class Settings:
     stack: str = "longshore"
     bucket: str | None = None
     schedule_role_arn: str | None = None
+    lanes: frozenset[str] | None = None
+    """The job types that have lanes; None: SQS is asked."""
     endpoint_url: str | None = None
     region: str | None = None
     credentials: tuple[str, str] | None = None
@@ -31,6 +33,11 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         stack=environ.get("LONGSHORE_STACK", "longshore"),
         bucket=environ.get("LONGSHORE_BUCKET"),
         schedule_role_arn=environ.get("LONGSHORE_SCHEDULE_ROLE_ARN"),
+        lanes=_names(environ.get("LONGSHORE_LANES")),
         connections_url=environ.get("LONGSHORE_CONNECTIONS_URL"),
         region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),  # botocore reads the second alone
     )
+
+
+def _names(listed: str | None) -> frozenset[str] | None:
+    return None if listed is None else frozenset(filter(None, listed.split(",")))

@@ -54,5 +54,6 @@ async def _made(settings: Settings, clients: Clients, polling: Clients | None = 
         stack=settings.stack,
         bucket=settings.bucket or await stack_bucket(clients, settings.stack),
         schedule_role_arn=settings.schedule_role_arn or "",
+        lanes=settings.lanes,
     )
     return aws_ports(clients, names, now=now_ms, dice=random.random, token=fresh_token, polling=polling)

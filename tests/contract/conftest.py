@@ -22,6 +22,7 @@ from infra.local.provision import provision
 from infra.local.template import read_template
 from shared.aws.clients import Clients
 from shared.aws.ports import aws_ports, stack_bucket
+from shared.lanes import LANES, queue_of, split
 from shared.memory.clock import VirtualTimeLoop
 from shared.memory.ports import memory_ports
 from shared.memory.queues import MemoryQueues
@@ -44,6 +45,7 @@ class World:
     ports: Ports
     runner: asyncio.Runner
     new_queue: Callable[[str], Awaitable[None]]
+    """Of a job type, or of one of its lanes."""
     dead_letters: Callable[[str], Awaitable[list[str]]]
     """→ the bodies of the messages that `job_type`'s queue gave up."""
     clients: Clients | None = None
@@ -66,6 +68,13 @@ class World:
         await self.new_queue(job_type)
         return job_type
 
+    async def laned(self) -> str:
+        """A job type with an empty queue for each of its lanes, too."""
+        job_type = await self.queue()
+        for lane in LANES:
+            await self.new_queue(queue_of(job_type, lane))
+        return job_type
+
 
 @pytest.fixture(params=["memory", "aws"])
 def world(request: pytest.FixtureRequest) -> World:
@@ -78,10 +87,15 @@ def memory_world() -> Iterator[World]:
     loop = VirtualTimeLoop()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         known: set[str] = set()
-        queues = MemoryQueues(loop.now, visibility_s=VISIBILITY_S, max_receives=RECEIVES_MAX, job_types=known)
+        laned: set[str] = set()
+        queues = MemoryQueues(
+            loop.now, visibility_s=VISIBILITY_S, max_receives=RECEIVES_MAX, job_types=known, lanes=laned
+        )
 
-        async def new_queue(job_type: str) -> None:
+        async def new_queue(queue: str) -> None:
+            job_type, lane = split(queue)
             known.add(job_type)
+            laned.update({job_type} if lane else ())
 
         async def dead_letters(job_type: str) -> list[str]:
             return [held.body for held in queues.dead_letters.get(job_type, [])]
@@ -119,11 +133,11 @@ async def _aws_world(runner: asyncio.Runner, clients: Clients) -> World:
     await provision(read_template(TEMPLATE.read_text(), Place(STACK, region, account)), clients)
     names = Names(stack=STACK, bucket=bucket, schedule_role_arn=f"arn:aws:iam::{account}:role/{STACK}-scheduler")
 
-    async def new_queue(job_type: str) -> None:
-        await clients.call("sqs", "create_queue", QueueName=names.queue(f"{job_type}-dead"))
-        dead = f'{{"deadLetterTargetArn":"{names.queue_arn(job_type, region)}-dead","maxReceiveCount":{RECEIVES_MAX}}}'
+    async def new_queue(queue: str) -> None:
+        await clients.call("sqs", "create_queue", QueueName=names.queue(f"{queue}-dead"))
+        dead = f'{{"deadLetterTargetArn":"{names.queue_arn(queue, region)}-dead","maxReceiveCount":{RECEIVES_MAX}}}'
         attributes = {"VisibilityTimeout": str(VISIBILITY_S), "RedrivePolicy": dead}
-        await clients.call("sqs", "create_queue", QueueName=names.queue(job_type), Attributes=attributes)
+        await clients.call("sqs", "create_queue", QueueName=names.queue(queue), Attributes=attributes)
 
     async def dead_letters(job_type: str) -> list[str]:
         found = await ports.queues.receive(f"{job_type}-dead", max_messages=10, wait_s=1)

@@ -4,7 +4,9 @@ import pytest
 
 from shared.errors import InvalidInput, NotFound
 from shared.job import rfc3339
+from shared.lanes import LANES, queue_of, queues_of
 from shared.limits import MESSAGE_BYTES_MAX
+from shared.names import Names
 from shared.ports import Depth, Message, Outgoing
 from tests.contract.conftest import RECEIVES_MAX, STACK, World
 
@@ -171,6 +173,31 @@ def test_a_queue_tells_how_much_it_holds(world: World) -> None:
     world.run(story())
 
 
+# --- lanes ---
+
+
+@pytest.mark.parametrize("lane", [None, *LANES])
+def test_a_message_goes_to_its_lane(world: World, lane: str | None) -> None:
+    async def story() -> None:
+        job_type, queues = await world.laned(), world.ports.queues
+        assert [*await queues.queues_of(job_type)] == [*queues_of(job_type)]
+        assert await queues.send([Outgoing(job_type, "here", lane=lane)]) == []
+        found = {queue: await receive(world, queue) for queue in await queues.queues_of(job_type)}
+        assert [queue for queue, messages in found.items() if messages] == [queue_of(job_type, lane)]
+
+    world.run(story())
+
+
+def test_a_type_without_lanes_takes_every_priority_in_its_own_queue(world: World) -> None:
+    async def story() -> None:
+        job_type, queues = await world.queue(), world.ports.queues
+        assert [*await queues.queues_of(job_type)] == [job_type]
+        assert await queues.send([Outgoing(job_type, "here", lane=lane) for lane in LANES]) == []
+        assert len(await receive(world, job_type)) == len(LANES)
+
+    world.run(story())
+
+
 # --- fairness (SQS promises it of noisy groups; the twins keep it always) ---
 
 
@@ -226,6 +253,12 @@ def test_a_schedule_of_the_same_name_changes_nothing(world: World) -> None:
         assert await receive(world, job_type) == []
 
     world.run(story())
+
+
+def test_a_schedules_message_goes_to_its_lane_where_the_type_has_any() -> None:
+    names = Names(stack="s", bucket="b", schedule_role_arn="arn:aws:iam::1:role/r", lanes=frozenset({"generic"}))
+    assert names.queue_arn("generic", "eu-west-1", "low") == "arn:aws:sqs:eu-west-1:1:s-generic-low"
+    assert names.queue_arn("extract", "eu-west-1", "low") == "arn:aws:sqs:eu-west-1:1:s-extract"
 
 
 def test_a_schedule_sends_its_message_to_the_types_queue_never_too_early_and_is_gone_then(aws_world: World) -> None:

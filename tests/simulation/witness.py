@@ -87,16 +87,19 @@ class WitnessedQueues:
         self._ledger = ledger
         self._weather = weather
 
+    async def queues_of(self, job_type: str) -> Sequence[str]:
+        return await self._queues.queues_of(job_type)
+
     async def send(self, messages: Sequence[Outgoing]) -> Sequence[int]:
         missed = [index for index in range(len(messages)) if self._weather.chance(REFUSED)]
         await self._queues.send([message for index, message in enumerate(messages) if index not in missed])
         return missed
 
-    async def receive(self, job_type: str, *, max_messages: int, wait_s: int) -> Sequence[Message]:
-        held = self._queues.held.setdefault(job_type, [])
+    async def receive(self, queue: str, *, max_messages: int, wait_s: int) -> Sequence[Message]:
+        held = self._queues.held.setdefault(queue, [])
         if not self._weather.is_calm:
             self._weather.random.shuffle(held)
-        messages = await self._queues.receive(job_type, max_messages=max_messages, wait_s=wait_s)
+        messages = await self._queues.receive(queue, max_messages=max_messages, wait_s=wait_s)
         for message in messages:
             self._ledger.received[message.receipt] = message
             if self._weather.chance(TWICE):
@@ -104,17 +107,17 @@ class WitnessedQueues:
                 again.visible_at = self._weather.now() + self._weather.random.randrange(20_000)
         return messages
 
-    async def delete(self, job_type: str, receipts: Sequence[str]) -> None:
-        before = {held.message_id for held in self._queues.held.get(job_type, ())}
-        await self._queues.delete(job_type, receipts)
-        after = {held.message_id for held in self._queues.held.get(job_type, ())}
+    async def delete(self, queue: str, receipts: Sequence[str]) -> None:
+        before = {held.message_id for held in self._queues.held.get(queue, ())}
+        await self._queues.delete(queue, receipts)
+        after = {held.message_id for held in self._queues.held.get(queue, ())}
         for receipt in receipts:
             message = self._ledger.received[receipt]
             if message.message_id in before - after:
-                self._ledger.acknowledged(job_type, message)
+                self._ledger.acknowledged(queue, message)
 
-    async def hide(self, job_type: str, receipt: str, *, seconds: int) -> None:
-        await self._queues.hide(job_type, receipt, seconds=seconds)
+    async def hide(self, queue: str, receipt: str, *, seconds: int) -> None:
+        await self._queues.hide(queue, receipt, seconds=seconds)
 
 
 class WitnessedSchedules:
