@@ -20,7 +20,7 @@ async def cancel_children(payload: CancelChildrenPayload, context: Context) -> P
     walk does not wait for those that run."""
     ports = context.ports
     parent = await ports.jobs.get(context.tenant_id, payload.parent_id)
-    if parent is None or not parent.status.is_terminal or (parent.redrives or 0) != payload.redrives:
+    if parent is None or (parent.redrives or 0) > payload.redrives + 1:
         return ProcessResult(status="no-op")
     (inbox,) = await ports.side.united([inbox_key(context.tenant_id, parent.job_id)])
     first, begin = map(int, (context.checkpoint or "0 0").split())

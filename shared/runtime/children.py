@@ -69,6 +69,11 @@ class Children:
         self._run = run
         self._ports = ports
 
+    @property
+    def job(self) -> Job:
+        """The parent, with the groups that it has begun."""
+        return self._run.job
+
     def __aiter__(self) -> AsyncIterator[ChildEnd]:
         """How each child of the last wait ended, in order; some may still be alive if one of them failed fast."""
         waited = set(awaited(self._run.job))
@@ -97,14 +102,19 @@ class Children:
         begun = {(group.step, group.redrives): group for group in groups}
         return tuple(begun[step, job.redrives or 0] for step, _ in wanted)
 
-    async def make(self, group: Group, made: Made, indexes: Sequence[int], *, fails_fast: bool) -> None:
-        """The rows of some of a group's children, a few at a time."""
+    async def make(self, group: Group, made: Made, indexes: Sequence[int], *, fails_fast: bool) -> str | None:
+        """The rows of some of a group's children, a few at a time.
+
+        In a later life of the parent, what succeeded is told to the new group, what did not is run again, and what was
+        never made is made. → the id of a child that is on its way by itself, and must be waited for first; else None.
+        """
+        if group.redrives:
+            return await self._make_again(group, made, indexes, fails_fast=fails_fast)
         for some in chunks(indexes, AT_ONCE):
             await asyncio.gather(*(self._make(self._new(group, made, index, fails_fast)) for index in some))
+        return None
 
-    async def make_again(self, group: Group, made: Made, indexes: Sequence[int], *, fails_fast: bool) -> str | None:
-        """The same after a redrive: what succeeded is told to the new group, what did not is run again, what was never
-        made is made. → the id of a child that is on its way by itself, and must be waited for first; else None."""
+    async def _make_again(self, group: Group, made: Made, indexes: Sequence[int], *, fails_fast: bool) -> str | None:
         tenant_id = self._run.job.tenant_id
         for some in chunks(indexes, LIST_MAX):
             news = [self._new(group, made, index, fails_fast) for index in some]
@@ -161,7 +171,9 @@ async def begin_wait(children: Children, wait: WaitFor, wait_number: int) -> Wai
     envelopes = [seal(payload, "") for payload in wait.children]
     wish = digest("".join(envelope.payload_hash for envelope in envelopes))[:8]
     (group,) = await children.begin([(f"wait-{wait_number}-{wish}", len(envelopes))])
-    await children.make(group, envelopes.__getitem__, range(len(envelopes)), fails_fast=wait.fails_fast)
+    busy = await children.make(group, envelopes.__getitem__, range(len(envelopes)), fails_fast=wait.fails_fast)
+    if busy is not None:
+        raise WorldFault("child_busy", f"{busy} is on its way by itself")
     return replace(wait, children=(), awaits=(*wait.awaits, group.number))
 
 

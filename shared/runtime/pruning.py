@@ -24,17 +24,13 @@ from shared.runtime.service import Service
 WHO: Final = "parent"
 
 
-def pruner_id(parent: Job) -> str:
-    """Of the job that cancels the children of this life of `parent`."""
-    return derived_job_id("cancel_children", parent.tenant_id, parent.job_id, str(parent.redrives or 0))
-
-
-async def prune(ports: Ports, parent: Job) -> Job | None:
-    """Have the children cancelled. Repeating it changes nothing. → the job that does it."""
-    payload: Payload = CancelChildrenPayload(
-        tenant_id=parent.tenant_id, parent_id=parent.job_id, redrives=parent.redrives or 0
-    )
-    job = new_job(seal(payload, pruner_id(parent)), now=ports.now(), token=ports.token())
+async def prune(ports: Ports, parent: Job, life: int | None = None) -> Job | None:
+    """Have the children cancelled that it began in this life, counted by its redrives (None: the present one).
+    Repeating it changes nothing. → the job that does it."""
+    redrives = (parent.redrives or 0) if life is None else life
+    job_id = derived_job_id("cancel_children", parent.tenant_id, parent.job_id, str(redrives))
+    payload: Payload = CancelChildrenPayload(tenant_id=parent.tenant_id, parent_id=parent.job_id, redrives=redrives)
+    job = new_job(seal(payload, job_id), now=ports.now(), token=ports.token())
     return (await ports.jobs.apply(submit(job, is_listed=False))).job
 
 

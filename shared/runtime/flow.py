@@ -1,0 +1,210 @@
+"""A flow carried out: what its children say is read, the planner decides, what it wants is begun. No more state than
+the parent's row, its inbox and its children's rows.
+
+    checkpoint   `life until number index`: in this life (counted by redrives) the flow may take until then; of all
+                 groups before `number` every child is made, of that one those before `index`
+
+A round that dies is made again by the next run: it plans the same, and makes the same children.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import JsonValue
+from pydantic_core import to_json
+
+from shared.children import Group, child_id, latest_groups
+from shared.envelope import Envelope, seal
+from shared.errors import NotFound
+from shared.fan_in import RADIX, End, Sets, end_of_group, inbox_key, is_hurt, leaf_key, leaves
+from shared.flow import Counts, Fault, Plan, Seen, Start, StepState, plan, ready
+from shared.flow_view import Told
+from shared.job import Job, compact_json
+from shared.limits import LIST_MAX
+from shared.payloads import read_payload
+from shared.payloads.base import Payload
+from shared.payloads.flow import FlowPayload, Step
+from shared.payloads.results import ErrorBody
+from shared.ports import Ports
+from shared.runtime.children import chunks, ends_of
+from shared.runtime.documents import response_of
+from shared.runtime.pruning import prune
+
+DATA_BYTES_MAX: Final = 16 * 1024
+"""Of a step's result that is told with the flow's; a larger one is its job's to tell."""
+
+STATE_OF: Final[Mapping[End | None, StepState]] = {
+    None: StepState.RUNNING,
+    End.OK: StepState.SUCCESS,
+    End.PARTLY: StepState.PARTIAL_SUCCESS,
+    End.BAD: StepState.FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where the making of children stands. `until`: milliseconds."""
+
+    life: int
+    until: int
+    number: int = 0
+    index: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.life} {self.until} {self.number} {self.index}"
+
+
+def position_of(job: Job, flow: FlowPayload, now: int) -> Position:
+    """As the last round left it; a new life has all its time before it."""
+    life, until, number, index = map(int, (job.checkpoint or "-1 0 0 0").split())
+    if life == (job.redrives or 0):
+        return Position(life, until, number, index)
+    return Position(job.redrives or 0, now + flow.timeout_s * 1000, number, index)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A flow with what its children have told so far."""
+
+    job: Job
+    flow: FlowPayload
+    inbox: Sets
+
+    @property
+    def groups(self) -> dict[str, Group]:
+        """step → its latest group"""
+        return latest_groups(self.job)
+
+    def is_again(self, step: Step) -> bool:
+        """Was the flow redriven, and has this step to be begun once more for it?"""
+        group = self.groups[step.name]
+        end = end_of_group(self.inbox, group.number)
+        over = end is End.OK or (end is End.PARTLY and group.total == 1)
+        return group.redrives < (self.job.redrives or 0) and not over and not (end and step.on_failure == "ignore")
+
+
+async def read_tree(ports: Ports, job: Job, flow: FlowPayload) -> Tree:
+    (inbox,) = await ports.side.united([inbox_key(job.tenant_id, job.job_id)])
+    return Tree(job, flow, inbox)
+
+
+async def planned(ports: Ports, tree: Tree, position: Position) -> Plan:
+    """What to begin now. Steps whose groups may lack children are planned once more."""
+    seen: dict[str, Seen] = {}
+    for step in tree.flow.steps:
+        group = tree.groups.get(step.name)
+        if group is None or tree.is_again(step):
+            continue
+        if group.number < position.number or is_hurt(tree.inbox, group.number):
+            seen[step.name] = _seen(tree, group)
+    return await _judged(ports, tree, seen)
+
+
+async def _judged(ports: Ports, tree: Tree, seen: Mapping[str, Seen]) -> Plan:
+    results: dict[str, JsonValue] = {}
+    while lacking := ready(tree.flow, seen, results):
+        results |= {name: await _result(ports, tree, name) for name in sorted(lacking)}
+    return plan(tree.flow, seen, results)
+
+
+def under_way(job: Job, planned: Plan) -> tuple[int, ...]:
+    """Numbers of the groups that run."""
+    running = {name for name, seen in planned.states.items() if seen.state is StepState.RUNNING}
+    return tuple(group.number for step, group in latest_groups(job).items() if step in running)
+
+
+async def still_ending(ports: Ports, tree: Tree) -> bool:
+    """After a redrive: are children of the flow's last life still being cancelled?"""
+    job = tree.job
+    if all(group.redrives == (job.redrives or 0) for group in tree.groups.values()):
+        return False
+    pruner = await prune(ports, job, life=(job.redrives or 0) - 1)
+    return pruner is not None and not pruner.status.is_terminal
+
+
+def child_of(start: Start, index: int) -> Envelope[Payload]:
+    """A child's payload in an envelope."""
+    return seal(read_payload(to_json(start.document(index))), "")
+
+
+async def _result(ports: Ports, tree: Tree, name: str) -> JsonValue:
+    """What a step's handler returned; of a mapped step the list of what they did."""
+    step, group = next(step for step in tree.flow.steps if step.name == name), tree.groups[name]
+    found = [end.result async for end in ends_of(ports, tree.job, [group])]
+    return found if step.map is not None else found[0] if found else None
+
+
+def _seen(tree: Tree, group: Group, counts: Counts | None = None, error: Fault | None = None) -> Seen:
+    state = STATE_OF[end_of_group(tree.inbox, group.number)]
+    return Seen(state, is_hurt(tree.inbox, group.number), counts or Counts(group.total), error)
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+async def told_of(ports: Ports, tree: Tree, *, with_data: bool) -> tuple[Plan, dict[str, Told]]:
+    """How each step is, with its counts and errors; and of the steps that have one job, its times and what it
+    returned."""
+    single = [step.name for step in tree.flow.steps if step.map is None and step.name in tree.groups]
+    ids = [child_id(tree.job.tenant_id, tree.job.job_id, name, 0) for name in single]
+    rows: dict[str, Job | None] = {}
+    for some in chunks(list(zip(single, ids, strict=True)), LIST_MAX):
+        found = await ports.jobs.get_many(tree.job.tenant_id, [job_id for _, job_id in some])
+        rows |= dict(zip([name for name, _ in some], found, strict=True))
+    mapped = [step.name for step in tree.flow.steps if step.map is not None and step.name in tree.groups]
+    counted = dict(zip(mapped, await asyncio.gather(*(_counted(ports, tree, name) for name in mapped)), strict=True))
+    seen = {name: _seen(tree, tree.groups[name], *_of_row(row)) for name, row in rows.items()}
+    seen |= {name: _seen(tree, tree.groups[name], counts, error) for name, (counts, error) in counted.items()}
+    told = {name: await _told(ports, row, with_data=with_data) for name, row in rows.items() if row is not None}
+    return await _judged(ports, tree, seen), told
+
+
+def _of_row(row: Job | None) -> tuple[Counts, Fault | None]:
+    end = None if row is None or not row.status.is_terminal else row.status
+    counts = Counts(1, int(end == "SUCCESS"), int(end == "PARTIAL_SUCCESS"), int(end in {"FAILED", "CANCELLED"}))
+    return counts, _fault(row) if counts.failed else None
+
+
+async def _counted(ports: Ports, tree: Tree, name: str) -> tuple[Counts, Fault | None]:
+    """Of a mapped step: one read for each 200 jobs, and one of the first that failed."""
+    group, job = tree.groups[name], tree.job
+    keys = [leaf_key(job.tenant_id, job.job_id, group.number, node) for node in leaves(group.total)]
+    found: list[Sets] = []
+    for some in chunks(keys, LIST_MAX):
+        found += await ports.side.united(some)
+    if group.total == 1:
+        found = [{end: frozenset({0}) for end in End if group.number in tree.inbox.get(end, frozenset())}]
+    sums = [sum(len(sets.get(end, frozenset())) for sets in found) for end in (End.OK, End.PARTLY, End.BAD)]
+    return Counts(group.total, *sums), await _first_fault(ports, tree, group, found)
+
+
+async def _first_fault(ports: Ports, tree: Tree, group: Group, found: Sequence[Sets]) -> Fault | None:
+    for node, sets in enumerate(found):
+        if bad := sets.get(End.BAD):
+            index = node * RADIX + min(bad)
+            child = child_id(tree.job.tenant_id, tree.job.job_id, group.step, index)
+            return _fault(await ports.jobs.get(tree.job.tenant_id, child), f"item {index}: ")
+    return None
+
+
+def _fault(row: Job | None, which: str = "") -> Fault | None:
+    if row is None or not row.status.is_terminal:
+        return None
+    if row.error is None:
+        return Fault("cancelled", f"{which}job {row.job_id} was cancelled")
+    error = ErrorBody.model_validate_json(row.error)
+    return Fault(error.code, which + error.message, error.field)
+
+
+async def _told(ports: Ports, row: Job, *, with_data: bool) -> Told:
+    data: JsonValue = None
+    if with_data and row.status.is_terminal:
+        try:
+            data = (await response_of(ports, row)).data.result
+        except NotFound:  # its result is no longer kept
+            data = None
+    if len(compact_json(data)) > DATA_BYTES_MAX:
+        data = None
+    return Told(row.job_id, row.started_at, row.completed_at, data)
