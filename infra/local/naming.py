@@ -32,6 +32,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "StreamArn": "arn:aws:dynamodb:{region}:{account}:table/{name}/stream/latest",
         },
     ),
+    "AWS::IAM::Policy": Kind("PolicyName", {"Ref": "{name}"}),
     "AWS::IAM::Role": Kind("RoleName", {"Ref": "{name}", "Arn": "arn:aws:iam::{account}:role/{name}"}),
     "AWS::Lambda::Function": _FUNCTION,
     "AWS::Logs::LogGroup": Kind(

@@ -23,6 +23,7 @@ NOT_LOCAL: Final[Mapping[str, str]] = {
     "AWS::IAM::ManagedPolicy": "rights are not checked here",
     "AWS::IAM::Policy": "rights are not checked here",
     "AWS::IAM::Role": "rights are not checked here",
+    "AWS::Lambda::EventSourceMapping": "is polled by the local cloud, which feeds its function",
     "AWS::Logs::LogGroup": "functions log to the local cloud's own log",
     "AWS::S3::BucketPolicy": "rights are not checked here",
     "AWS::SNS::Topic": "nobody is on call for a laptop",

@@ -5,7 +5,7 @@ https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/s
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -113,8 +113,8 @@ class FunctionSpec:
 
 def functions(template: Template) -> list[FunctionSpec]:
     """Every AWS::Serverless::Function of the template. Raises InvalidInput for a source that has no local twin."""
-    authorizer = _authorizer(template)
-    return [_function(resource, authorizer) for resource in template.of_type("AWS::Serverless::Function")]
+    authorizer, mapped = _authorizer(template), template.of_type("AWS::Lambda::EventSourceMapping")
+    return [_function(resource, authorizer, mapped) for resource in template.of_type("AWS::Serverless::Function")]
 
 
 def cors(template: Template) -> Cors | None:
@@ -144,7 +144,7 @@ def socket_api(template: Template) -> SocketSpec | None:
     return None
 
 
-def _function(resource: Resource, authorizer: Authorizer | None) -> FunctionSpec:
+def _function(resource: Resource, authorizer: Authorizer | None, mapped: Sequence[Resource]) -> FunctionSpec:
     settings = _Settings(resource.properties, f"Resources.{resource.logical_id}.Properties")
     variables = settings.of("Environment").of("Variables").values
     events = settings.of("Events")
@@ -154,7 +154,10 @@ def _function(resource: Resource, authorizer: Authorizer | None) -> FunctionSpec
         timeout_s=settings.number("Timeout", 3),
         memory_mb=settings.number("MemorySize", 128),
         environment={name: str(value) for name, value in variables.items()},
-        sources=tuple(_source(events.of(name), authorizer) for name in events.values),
+        sources=(
+            *(_source(events.of(name), authorizer) for name in events.values),
+            *(_mapped_source(mapping) for mapping in mapped if mapping.properties.get("FunctionName") == resource.name),
+        ),
     )
 
 
@@ -172,10 +175,20 @@ def _source(event: "_Settings", authorizer: Authorizer | None) -> Source:
             raise refused(event.path, f"{other} events are not served locally")
 
 
-def _queue_source(settings: "_Settings") -> QueueSource:
-    settings.allow("Queue", "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig")
+def _mapped_source(mapping: Resource) -> QueueSource:
+    """A queue's: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-lambda-eventsourcemapping.html"""
+    settings = _Settings(mapping.properties, f"Resources.{mapping.logical_id}.Properties")
+    if not settings.text("EventSourceArn").startswith("arn:aws:sqs:"):
+        raise refused(f"{settings.path}.EventSourceArn", "expected the ARN of a queue: nothing else is served locally")
+    return _queue_source(settings, "EventSourceArn", "FunctionName", "Tags")
+
+
+def _queue_source(settings: "_Settings", queue: str = "Queue", *also: str) -> QueueSource:
+    settings.allow(
+        queue, *also, "BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes", "ScalingConfig"
+    )
     return QueueSource(
-        queue_arn=settings.text("Queue"),
+        queue_arn=settings.text(queue),
         batch_size=settings.number("BatchSize", 10),
         window_s=settings.number("MaximumBatchingWindowInSeconds", 0),
         concurrency_max=settings.of("ScalingConfig").number("MaximumConcurrency", CONCURRENCY_MAX),

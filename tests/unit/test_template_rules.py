@@ -10,6 +10,7 @@ import pytest
 from infra.local.intrinsics import Place
 from infra.local.template import Resource, Template, read_template
 from shared.audit import Problem
+from shared.lanes import LANES, queue_of, split
 from shared.moves import RETENTION_MS
 from shared.payloads import TYPES
 from shared.retry import DELAY_S_MAX
@@ -37,6 +38,11 @@ JOB_FUNCTIONS = {
     for function in FUNCTIONS
     if function.properties["Handler"].startswith("handlers.jobs.")
 }
+LANED = TEMPLATE.resources["ApiFunction"].properties["Environment"]["Variables"]["LONGSHORE_LANES"].split(",")
+MAPPED = {
+    mapping.properties["EventSourceArn"].rpartition(f":{STACK}-")[2]: mapping.properties
+    for mapping in TEMPLATE.of_type("AWS::Lambda::EventSourceMapping")
+}
 each_job_type = pytest.mark.parametrize("job_type", sorted(JOB_FUNCTIONS))
 each_function = pytest.mark.parametrize("function", FUNCTIONS, ids=lambda function: function.logical_id)
 
@@ -55,6 +61,15 @@ def grants(template: Template) -> Iterator[tuple[str, dict[str, Any]]]:
         for name in policy.properties["Roles"]:
             statements = policy.properties["PolicyDocument"]["Statement"]
             yield from ((name.removeprefix(f"{STACK}-"), statement) for statement in statements)
+
+
+def granted(role: str, queue: str) -> set[str]:
+    """What a role may do to a queue."""
+    arn = f"arn:aws:sqs:us-east-1:123456789012:{STACK}-{queue}"
+    found = [statement for name, statement in grants(TEMPLATE) if name == role]
+    return {
+        action for statement in found if arn in listed(statement["Resource"]) for action in listed(statement["Action"])
+    }
 
 
 def listed(value: str | list[str]) -> list[str]:
@@ -103,6 +118,35 @@ def test_one_failure_of_a_batch_is_answered_alone_and_nothing_is_throttled(job_t
     assert 2 <= source["ScalingConfig"]["MaximumConcurrency"] <= 1000
     assert "ReservedConcurrentExecutions" not in JOB_FUNCTIONS[job_type].properties
     assert "FilterCriteria" not in source, "a filter deletes what it does not let through"
+
+
+# --- priority lanes ---
+
+
+def test_who_sends_knows_which_types_have_lanes() -> None:
+    assert set(LANED) <= set(TYPES)
+    assert sorted(MAPPED) == sorted(queue_of(job_type, lane) for job_type in LANED for lane in LANES)
+
+
+@pytest.mark.parametrize("queue", sorted(MAPPED))
+def test_a_lane_is_like_its_types_own_queue(queue: str) -> None:
+    job_type, _ = split(queue)
+    function = JOB_FUNCTIONS[job_type]
+    (source,) = event_sources(function, "SQS")
+    assert MAPPED[queue]["FunctionName"] == f"{STACK}-{job_type}"
+    for setting in ("BatchSize", "MaximumBatchingWindowInSeconds", "FunctionResponseTypes"):
+        assert MAPPED[queue][setting] == source[setting]
+    theirs, ours = QUEUES[f"{STACK}-{job_type}"], QUEUES[f"{STACK}-{queue}"]
+    assert ours == theirs | {"QueueName": f"{STACK}-{queue}"}
+    for role in ("ApiRole", "AuditRole", "DeadLetterRole", "ReactorRole", "SchedulerRole", role_of(function)):
+        assert granted(role, queue) == granted(role, job_type), role
+
+
+def test_low_jobs_move_but_get_in_nobodys_way() -> None:
+    concurrency = {queue: mapping["ScalingConfig"]["MaximumConcurrency"] for queue, mapping in MAPPED.items()}
+    for job_type in LANED:
+        assert 2 <= concurrency[f"{job_type}-low"] <= concurrency[f"{job_type}-high"] / 5
+        assert concurrency[f"{job_type}-urgent"] >= concurrency[f"{job_type}-high"]
 
 
 # --- nothing is lost ---
@@ -262,7 +306,7 @@ def test_every_queue_the_streams_readers_and_the_books_are_watched() -> None:
     alarms = [alarm.properties for alarm in TEMPLATE.of_type("AWS::CloudWatch::Alarm")]
     watched = {(alarm["MetricName"], alarm["Dimensions"][0]["Value"]) for alarm in alarms}
     assert watched == {
-        *(("ApproximateAgeOfOldestMessage", f"{STACK}-{job_type}") for job_type in JOB_FUNCTIONS),
+        *(("ApproximateAgeOfOldestMessage", f"{STACK}-{queue}") for queue in (*JOB_FUNCTIONS, *MAPPED)),
         ("ApproximateNumberOfMessagesVisible", f"{STACK}-dead-letters"),
         ("IteratorAge", f"{STACK}-reactor"),
         ("IteratorAge", f"{STACK}-broadcast"),
