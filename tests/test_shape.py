@@ -75,6 +75,8 @@ NOT_CORE = (
     "handlers/jobs/",
     "shared/payloads/",
     "shared/databases/",
+    "shared/media/",
+    "shared/net/",
     "infra/demo/",
     "infra/testing/",
     "infra/dashboard/",

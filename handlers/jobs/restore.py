@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from pydantic import BaseModel, TypeAdapter
 
 from shared.databases import kind_of, writing
-from shared.databases.download import download
 from shared.databases.engine import Writer
 from shared.databases.export import stored
 from shared.databases.fence import Fence, leave_position, pass_fence
@@ -18,6 +17,7 @@ from shared.databases.place import Place, RowErrors
 from shared.databases.plan import beside, make_plan, verify
 from shared.databases.progress import Meter, Watch, unhurried
 from shared.errors import Permanent
+from shared.net.transfer import download
 from shared.outcomes import Partial, Proceed
 from shared.payloads.restore import RestorePayload
 from shared.payloads.results import Artifact, ProcessResult, RowError
@@ -45,7 +45,7 @@ async def restore(payload: RestorePayload, context: Context) -> ProcessResult | 
 
     def fetch(name: str) -> AsyncIterator[bytes]:
         url = beside(payload.backup_url, name)
-        return download(url) if url.startswith("https://") else context.artifacts.read(url)
+        return download(url, field="backup_url") if url.startswith("https://") else context.artifacts.read(url)
 
     watch = Watch(lambda: context.time_left_s)
     hint = Checkpoint.model_validate_json(context.checkpoint or "{}")

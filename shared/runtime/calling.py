@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # a context retries what it calls in threads
     from shared.runtime.definition import JobType
 
 P = TypeVar("P", bound=Payload)
+T = TypeVar("T")
 
 THREADS_MAX: Final = 1_000
 
@@ -38,7 +39,7 @@ async def called(job_type: "JobType[P]", payload: P, context: "Context") -> obje
         raise Permanent("handler_exited", f"the handler called exit({error.code!r})") from error
 
 
-async def in_thread(function: Callable[[], object]) -> object:
+async def in_thread(function: Callable[[], T]) -> T:
     """What `function` returned. A cancelled wait lasts until the thread has ended."""
     work = asyncio.get_running_loop().run_in_executor(_THREADS, copy_context().run, _without_stop_iteration, function)
     try:
@@ -48,7 +49,7 @@ async def in_thread(function: Callable[[], object]) -> object:
         raise
 
 
-def _without_stop_iteration(function: Callable[[], object]) -> object:
+def _without_stop_iteration(function: Callable[[], T]) -> T:
     """A future cannot hold a StopIteration: whoever awaits it would wait for ever."""
     try:
         return function()

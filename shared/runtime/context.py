@@ -163,10 +163,13 @@ class Artifacts:
             raise
         await upload.complete()
 
-    async def read(self, url: str) -> AsyncIterator[bytes]:
-        """Stream one of the tenant's own files. Raises Permanent("no_such_artifact"): for another tenant's, too."""
+    async def read(self, url: str, *, field: str = "url") -> AsyncIterator[bytes]:
+        """Stream one of the tenant's own files, which the payload names in `field`.
+
+        Raises Permanent("no_such_artifact"): for another tenant's, too.
+        """
         key = url.removeprefix(f"s3://{self._objects.bucket}/")
-        gone = Permanent("no_such_artifact", f"no artefact {url}", field="url")
+        gone = Permanent("no_such_artifact", f"no artefact {url}", field=field)
         if not key.startswith(self._tenant_prefix):
             raise gone
         try:

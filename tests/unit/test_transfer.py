@@ -1,23 +1,18 @@
-"""Downloads: over TLS, from public addresses, and from nowhere else."""
+"""Downloads and uploads: over TLS, from and to public addresses, and nowhere else."""
 
 import asyncio
-import contextlib
-import datetime
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 from aiohttp import web
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
-from shared.databases.download import download
 from shared.errors import LongshoreError, Permanent, Transient
-from shared.net.guard import Address, is_public
+from shared.net.guard import is_public
+from shared.net.transfer import download, put
 from tests.databases import Jobs, make_sqlite
+from tests.https import Answer, loopback, serving
 
 
 @pytest.mark.parametrize(
@@ -55,7 +50,7 @@ def test_an_address_is_public_or_it_is_not(address: str, public: bool) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "169.254.169.254", "[::ffff:127.0.0.1]", "0x7f.1"])
 def test_our_own_network_is_out_of_reach(host: str) -> None:
-    error = failure(lambda: download(f"https://{host}:1/rows.csv?X-Amz-Signature=sesame"))
+    error = failure(lambda: download(f"https://{host}:1/rows.csv?X-Amz-Signature=sesame", field="backup_url"))
     assert isinstance(error, Permanent)
     assert (error.code, error.field) == ("address_refused", "backup_url")
     assert "sesame" not in str(error)
@@ -70,7 +65,7 @@ def test_no_connection_is_even_made_to_it(tmp_path: Path) -> None:
 
     async def run() -> None:
         async with serving(tmp_path, answer) as (url, tls):
-            async for _ in download(url, tls=tls):
+            async for _ in download(url, field="url", tls=tls):
                 pass
 
     with pytest.raises(Permanent, match="address_refused"):
@@ -160,27 +155,83 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(tmp_path: Path) -> Non
 
     async def run() -> None:
         async with serving(tmp_path, answer) as (url, _):
-            async for _chunk in download(url, allowed=lambda _: True):
+            async for _chunk in download(url, field="url", allowed=lambda _: True):
                 pass
 
     with pytest.raises(Transient, match="download_failed"):
         asyncio.run(run())
 
 
+def test_headers_are_seen_before_the_body_and_may_be_refused(tmp_path: Path) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text="<html>", content_type="text/html")
+
+    def refuse(headers: Mapping[str, str]) -> None:
+        raise Permanent("unexpected_type", headers["Content-Type"], field="url")
+
+    async def run() -> None:
+        async with serving(tmp_path, answer) as (url, tls):
+            async for _chunk in download(url, field="url", accept=refuse, allowed=loopback, tls=tls):
+                raise AssertionError("a body that nobody wants")
+
+    with pytest.raises(Permanent, match="text/html"):
+        asyncio.run(run())
+
+
+# --- uploads ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_put_says_how_much_it_sends_and_nothing_that_was_not_signed(tmp_path: Path) -> None:
+    got: list[tuple[str, bytes, dict[str, str]]] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        got.append((request.method, await request.read(), dict(request.headers)))
+        return web.Response()
+
+    assert send(tmp_path, answer) is None
+    assert send(tmp_path, answer, content_type="video/mp4") is None
+    (method, body, bare), (_, _, typed) = got
+    assert (method, body, bare["Content-Length"]) == ("PUT", b"abc" * 100_000, "300000")
+    assert "Transfer-Encoding" not in bare
+    assert ("Content-Type" not in bare, typed["Content-Type"]) == (True, "video/mp4")
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (403, Permanent, "upload_refused"),
+        (307, Permanent, "upload_refused"),
+        (429, Transient, "upload_failed"),
+        (503, Transient, "upload_failed"),
+    ],
+)
+def test_what_the_receiver_answers_tells_whether_to_come_again(
+    tmp_path: Path, status: int, kind: type[LongshoreError], code: str
+) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        return web.Response(status=status, headers={"Location": "/elsewhere"})
+
+    error = send(tmp_path, answer)
+    assert (type(error), error and error.code) == (kind, code)
+
+
+def test_nothing_is_put_inside_our_own_network(tmp_path: Path) -> None:
+    async def run() -> None:
+        await put("https://127.0.0.1:1/x?signature=sesame", chunks(), 300_000, field="destination.0")
+
+    with pytest.raises(Permanent, match="address_refused") as caught:
+        asyncio.run(run())
+    assert "sesame" not in str(caught.value)
+
+
 # --- a server ---------------------------------------------------------------------------------------------------------
-
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def loopback(address: Address) -> bool:
-    """The test's own server stands for a public one."""
-    return address.is_loopback
 
 
 def serve(home: Path, answer: Answer) -> list[bytes]:
     async def run() -> list[bytes]:
         async with serving(home, answer) as (url, tls):
-            return [chunk async for chunk in download(url, allowed=loopback, tls=tls)]
+            return [chunk async for chunk in download(url, field="url", allowed=loopback, tls=tls)]
 
     return asyncio.run(run())
 
@@ -201,43 +252,22 @@ def failure(begin: Callable[[], AsyncIterator[bytes]]) -> LongshoreError:
     return caught.value
 
 
-@contextlib.asynccontextmanager
-async def serving(home: Path, answer: Answer) -> AsyncIterator[tuple[str, ssl.SSLContext]]:
-    """→ a URL on a server of our own, and what trusts its certificate."""
-    pem = certificate(home)
-    theirs, ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context(cafile=str(pem))
-    theirs.load_cert_chain(pem)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=theirs)
-    await site.start()
+async def chunks() -> AsyncIterator[bytes]:
+    for _ in range(100):
+        yield b"abc" * 1000
+
+
+def send(home: Path, answer: Answer, content_type: str | None = None) -> LongshoreError | None:
+    """→ how it failed"""
+
+    async def run() -> None:
+        async with serving(home, answer) as (url, tls):
+            await put(
+                url, chunks(), 300_000, field="destination.0", content_type=content_type, allowed=loopback, tls=tls
+            )
+
     try:
-        yield f"https://127.0.0.1:{runner.addresses[0][1]}/rows.csv", ours
-    finally:
-        await runner.cleanup()
-
-
-def certificate(home: Path) -> Path:
-    """A self-signed one for 127.0.0.1, with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    path = home / "server.pem"
-    path.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-        + made.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+        asyncio.run(run())
+    except LongshoreError as error:
+        return error
+    return None
