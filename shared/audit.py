@@ -45,9 +45,6 @@ EXPECTED: Final[Mapping[Status, tuple[Problem, str]]] = {
 }
 """Alive → what it is if nothing has happened long after this time of its row."""
 
-WAKES: Final = (Status.QUEUED, Status.RUNNING)
-"""A wake-up moves these on. What waits is moved by its children alone."""
-
 
 class Found(BaseModel):
     """A job that nothing has happened to since `since` (RFC 3339)."""
@@ -122,12 +119,17 @@ def problem_of(job: Job, now: int, late_ms: int) -> Problem | None:
     return problem if since is not None and since + late_ms < now else None
 
 
+def may_be_forgotten(job: Job, now: int, late_ms: int) -> bool:
+    """Has it waited for its children for so long that it is worth a look whether they are over?"""
+    return job.status is Status.WAITING and job.updated_at + late_ms < now and not problem_of(job, now, late_ms)
+
+
 def wakeup_for(job: Job) -> Outgoing | None:
     """The wake-up that an overdue job should have had, or None if no wake-up helps."""
-    if job.status not in WAKES:
+    if job.status not in EXPECTED:
         return None
     body = wakeup_body(Wakeup(job.tenant_id, job.job_id, job.seq))
-    return Outgoing(job.type, body, group=job.tenant_id)
+    return Outgoing(job.type, body, group=job.tenant_id, lane=job.priority)
 
 
 def enter(books: Books, job: Job, problem: Problem | None) -> None:
@@ -148,6 +150,13 @@ def enter(books: Books, job: Job, problem: Problem | None) -> None:
             books.examples.append(
                 Found(problem=problem, tenant_id=job.tenant_id, job_id=job.job_id, type=job.type, since=since)
             )
+
+
+def enter_forgotten(books: Books, jobs: int) -> None:
+    """Parents whose children were over, and that had to be woken."""
+    if jobs:
+        books.problems[Problem.STUCK] = books.problems.get(Problem.STUCK, 0) + jobs
+        books.repaired += jobs
 
 
 def enter_unreadable(books: Books, key: str) -> None:

@@ -12,12 +12,24 @@ from typing import Final
 
 from pydantic import BaseModel
 
-from shared.audit import LATE_MS, Books, Report, balance, enter, enter_unreadable, problem_of, wakeup_for
+from shared.audit import (
+    LATE_MS,
+    Books,
+    Report,
+    balance,
+    enter,
+    enter_forgotten,
+    enter_unreadable,
+    may_be_forgotten,
+    problem_of,
+    wakeup_for,
+)
 from shared.errors import LongshoreError
 from shared.job import Job
 from shared.limits import SIDE_BODY_BYTES_MAX
 from shared.payloads import TYPES
 from shared.ports import Ports
+from shared.runtime.fan_in import look
 from shared.runtime.logs import count, get_logger
 from shared.runtime.stats import keep_alive_counts
 from shared.runtime.tally import read_tally
@@ -53,6 +65,9 @@ async def audited(ports: Ports, books: Books, *, repair: bool, late_ms: int = LA
             results = await asyncio.gather(*(_wake(job, ports, late_ms) for job in overdue))
             books.repaired += results.count(True)
             books.not_repaired += results.count(False)
+        if repair and (waiting := [job for job in page.jobs if may_be_forgotten(job, now, late_ms)]):
+            woken = sum(await asyncio.gather(*(look(ports, job) for job in waiting)))
+            enter_forgotten(books, woken)
         books.cursor, books.is_read = page.cursor, page.cursor is None
         yield books
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.admission import new_job
+from shared.children import read_link
 from shared.envelope import Envelope, seal
 from shared.errors import Conflict, InvalidInput, NotFound, Permanent, WorldFault
 from shared.ids import derived_job_id, new_job_id
@@ -79,10 +80,13 @@ class Service:
     async def redrive(self, tenant_id: str, job_id: str, *, who: str, delay_s: float = 0.0) -> Job:
         """Run a job again that is over, with all its attempts, from its last checkpoint. → its row, QUEUED.
 
-        Conflict if it still is, or again is, on its way.
+        Conflict if it still is, or again is, on its way; or if it is the child of one that is.
         """
         ports, due_at = self._ports, self._in(delay_s)
         job = await self.get(tenant_id, job_id)
+        parent = await ports.jobs.get(tenant_id, read_link(job.parent).parent_id) if job.parent else None
+        if parent is not None and not parent.status.is_terminal:
+            raise Conflict("parent_alive", f"its parent, {parent.job_id}, is {parent.status}", field="job_id")
         answer = await ports.jobs.apply(redrive(job, ports.now(), due_at=due_at, token=ports.token(), who=who))
         if isinstance(answer, Applied):
             return answer.job

@@ -63,12 +63,12 @@ def test_a_row_is_a_problem_when_nothing_has_happened_for_too_long(row: Job, pro
 
 
 def test_the_wake_up_sent_again_is_that_of_the_rows_own_seq() -> None:
-    for row in (job(Status.QUEUED), job(Status.RUNNING, lease_until=7)):
+    for row in (job(Status.QUEUED), job(Status.RUNNING, lease_until=7), job(Status.WAITING, deadline_at=7)):
         wakeup = wakeup_for(row)
         assert wakeup is not None
         assert (wakeup.job_type, wakeup.delay_s, wakeup.group) == ("generic", 0, "t")
         assert wakeup.body == '{"longshore":1,"tenant_id":"t","job_id":"j","seq":3}'
-    assert wakeup_for(job(Status.WAITING, deadline_at=7)) is None
+    assert wakeup_for(job(Status.SUCCESS)) is None
 
 
 def audited(*rows: Job, unreadable: int = 0) -> Books:
