@@ -15,12 +15,21 @@ from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.cancel_children import CancelChildrenPayload
 from shared.payloads.extract import ExtractPayload
+from shared.payloads.flow import FlowPayload
 from shared.payloads.generic import GenericPayload
+from shared.payloads.redrive import RedrivePayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.webhook import WebhookPayload
 
 AnyPayload = Annotated[
-    BackupPayload | CancelChildrenPayload | ExtractPayload | GenericPayload | RestorePayload | WebhookPayload,
+    BackupPayload
+    | CancelChildrenPayload
+    | ExtractPayload
+    | FlowPayload
+    | GenericPayload
+    | RedrivePayload
+    | RestorePayload
+    | WebhookPayload,
     Field(discriminator="type"),
 ]
 
