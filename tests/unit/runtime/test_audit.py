@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from shared.audit import Books, Problem
+from shared.fan_in import inbox_key
 from shared.memory.jobs import SCAN_PAGE
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
@@ -88,10 +89,35 @@ def test_a_job_that_cannot_be_woken_is_told_and_stops_nobody() -> None:
         await asyncio.sleep(LATE_S)
         books = await read_whole(world, repair=True)
         assert books.problems == {Problem.LOST: 2, Problem.OVERDUE: 1}
-        assert (books.repaired, books.not_repaired) == (1, 2)
-        assert [held.body for held in world.queues.held["generic"]] == [
-            f'{{"longshore":1,"tenant_id":"default","job_id":"{good.job_id}","seq":1}}'
-        ]
+        assert (books.repaired, books.not_repaired) == (2, 1)
+        assert {held.body for held in world.queues.held["generic"]} == {
+            f'{{"longshore":1,"tenant_id":"default","job_id":"{woken.job_id}","seq":1}}' for woken in (good, waits)
+        }
+        await world.drain()
+        expired = await world.ports.jobs.get(waits.tenant_id, waits.job_id)
+        assert expired is not None
+        assert (expired.status, "timed_out" in (expired.error or "")) == (Status.FAILED, True)
+
+    in_world(answer, story)
+
+
+def test_a_parent_whose_childrens_ends_nobody_told_it_of_is_woken() -> None:
+    async def story(world: World) -> None:
+        parent = await world.submit()
+        waits = replace(
+            parent, status=Status.WAITING, wait_number=1, awaits="0", groups="0 a 1 0 1", deadline_at=10**14
+        )
+        world.jobs.rows[parent.key] = waits
+        world.seen = len(world.jobs.stream)
+        await asyncio.sleep(LATE_S)
+        books = await read_whole(world, repair=True)
+        assert (books.problems, books.repaired) == ({}, 0), "its child may yet be at work"
+        await world.ports.side.unite(*inbox_key(parent.tenant_id, parent.job_id), {"ok": {0}}, expires_at=10**10)
+        books = await read_whole(world, repair=True)
+        assert (books.problems, books.repaired) == ({Problem.STUCK: 1}, 1)
+        woken = await world.ports.jobs.get(parent.tenant_id, parent.job_id)
+        assert woken is not None
+        assert woken.status is Status.QUEUED
 
     in_world(answer, story)
 
