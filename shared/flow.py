@@ -140,16 +140,16 @@ def ready(flow: FlowPayload, seen: Mapping[str, Seen], results: Mapping[str, Jso
 def plan(flow: FlowPayload, seen: Mapping[str, Seen], results: Mapping[str, JsonValue]) -> Plan:
     """What to begin now, and how all steps are.
 
-    `seen`: step → how it is, of all that were begun; of the others what an earlier plan said may be repeated, so that
-    no result needs to be read for them again. `results`: step → what its handler returned, of a mapped step the list
-    of these in order, null for one that failed. Never raises: what cannot be begun is FAILED, with its `error`.
+    `seen`: step → how it is, of all that were begun. What an earlier plan said of the others may be repeated there, so
+    that no result needs to be read for them again; but not after a redrive, when it may be another. `results`: step →
+    what its handler returned; of a mapped step the list of these in order, null for one that failed. Never raises: what
+    cannot be begun is FAILED, with its `error`.
     """
     board = _judged(flow, seen, results)
-    if board.hopeless:
-        board.states.update({start.step.name: Seen(StepState.PENDING) for start in board.starts})
-        board.starts.clear()
     states = {step.name: board.states[step.name] for step in flow.steps}
-    return Plan(states, tuple(board.starts), _end(flow, states, board.hopeless))
+    if (end := _end(flow, states)) is None:
+        return Plan(states, tuple(board.starts), None)
+    return Plan(states | {start.step.name: Seen(StepState.PENDING) for start in board.starts}, (), end)
 
 
 @dataclass(slots=True)
@@ -158,7 +158,6 @@ class _Board:
 
     flow: FlowPayload
     results: Mapping[str, JsonValue]
-    hopeless: bool
     steps: dict[str, tuple[int, Step]]
     states: dict[str, Seen] = field(default_factory=dict)
     starts: list[Start] = field(default_factory=list)
@@ -167,26 +166,19 @@ class _Board:
 
 def _judged(flow: FlowPayload, seen: Mapping[str, Seen], results: Mapping[str, JsonValue]) -> _Board:
     steps = {step.name: (number, step) for number, step in enumerate(flow.steps)}
-    known = {name: _by_policy(step, seen[name]) for name, (_, step) in steps.items() if name in seen}
-    board = _Board(flow, results, any(_is_fatal(steps[name][1], one) for name, one in known.items()), steps)
+    board = _Board(flow, results, steps)
     for name in TopologicalSorter({step.name: step.requires for step in flow.steps}).static_order():
         number, step = steps[name]
-        begun = known.get(name)
-        state = _judge(board, number, step) if begun is None or begun.state is StepState.PENDING else begun
-        board.states[name] = state
-        board.hopeless |= _is_fatal(step, state)
+        known = seen.get(name, Seen(StepState.PENDING))
+        pending = known.state is StepState.PENDING
+        board.states[name] = _judge(board, number, step) if pending else _by_policy(step, known)
     return board
 
 
 def _by_policy(step: Step, seen: Seen) -> Seen:
     """Under `fail`, one failed job is the step's failure, though others may still run or have succeeded."""
     hurt = seen.hurt or (seen.counts is not None and seen.counts.failed > 0)
-    failed = step.on_failure == "fail" and hurt and seen.state is not StepState.PENDING
-    return replace(seen, state=StepState.FAILED) if failed else seen
-
-
-def _is_fatal(step: Step, seen: Seen) -> bool:
-    return seen.state is StepState.FAILED and step.on_failure == "fail"
+    return replace(seen, state=StepState.FAILED) if hurt and step.on_failure == "fail" else seen
 
 
 def _judge(board: _Board, number: int, step: Step) -> Seen:
@@ -194,7 +186,7 @@ def _judge(board: _Board, number: int, step: Step) -> Seen:
     needed = [(board.steps[name][1], board.states[name].state) for name in step.requires]
     if any(_blocks(need, state) for need, state in needed):
         return Seen(StepState.BLOCKED)
-    if board.hopeless or not all(state.is_over for _, state in needed):
+    if not all(state.is_over for _, state in needed):
         return Seen(StepState.PENDING)
     if needed and all(state is StepState.SKIPPED for _, state in needed):
         return Seen(StepState.SKIPPED)
@@ -260,10 +252,10 @@ def _check(start: Start) -> None:
             raise Permanent(error.code, f"{which}{error.message}", field=f"{inside}{error.field}") from None
 
 
-def _end(flow: FlowPayload, states: Mapping[str, Seen], hopeless: bool) -> End | None:
+def _end(flow: FlowPayload, states: Mapping[str, Seen]) -> End | None:
     counted = {step.name: states[step.name].state for step in flow.steps if step.on_failure != "ignore"}
     failed = tuple(name for name, state in counted.items() if state is StepState.FAILED)
-    if hopeless:
+    if any(step.on_failure == "fail" and step.name in failed for step in flow.steps):
         return End(Status.FAILED, failed)
     if not all(seen.state.is_over for seen in states.values()):
         return None

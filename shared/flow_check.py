@@ -126,7 +126,8 @@ def _checkable(step: Step) -> dict[str, JsonValue]:
 def _not_open(error: ValidationError, step: Step) -> Iterator[Fault]:
     """What is wrong in the job whatever its references stand for: not at one, nor below. An unknown field always is.
 
-    pydantic's location of a member of a union names the member as well: no reference is told from another there.
+    pydantic's location of a member of a union names the member as well: no reference is told from another there. And of
+    a list it counts what it could read.
     """
     at = {place[1:] for place, _ in step.references if place[0] == "job"}
     above = {place[:length] for place in at for length in range(len(place))}
@@ -134,7 +135,7 @@ def _not_open(error: ValidationError, step: Step) -> Iterator[Fault]:
         location, kind = item["loc"], item["type"]
         place, at_union = _in_document(location[:-1] if kind == "missing" else location, step.job)
         below = {place[: length + 1] for length in range(len(place) - (kind == "extra_forbidden"))}
-        if not (below & at or (at_union and place in above)):
+        if not (below & at or (place in above and (at_union or kind == "too_short"))):
             yield ("job", *location), kind, item["msg"].removeprefix("Value error, ")
 
 
