@@ -33,7 +33,11 @@ _ALL_BUNDLES: Final = _ROOT / "build" / "bundles"
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
-_SHARED_LEFT_OUT: Final = {"core": {"memory", "databases"}, "databases": {"memory"}}
+_SHARED_LEFT_OUT: Final = {
+    "core": {"memory", "databases", "media"},
+    "databases": {"memory", "media"},
+    "media": {"memory", "databases"},
+}
 """Folder of requirements → folders of `shared/` that those can't serve, or that only tests need."""
 
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}

@@ -29,6 +29,9 @@ _ASSIGNMENT: Final = re.compile(r"(?P<path>[A-Za-z_][A-Za-z0-9_.-]*?)(?P<sign>:=
 EXPECTED: Final = {
     "database": "a path, sqlite:///PATH, postgresql://user@host/name, secret://NAME or env://NAME",
     "backup_url": "an s3:// or https:// URL",
+    "url": "an s3:// or https:// URL",
+    "source": "an s3:// URL, as results name files",
+    "name": "a relative path of letters, digits and . _ = - /",
     "output_path": "a relative path of letters, digits and . _ = - /",
     "tenant_id": "up to 64 letters, digits and . _ @ -",
     "operation": "up to 64 letters, digits and . _ @ -",

@@ -14,21 +14,27 @@ from shared.errors import InvalidInput, Problem
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.cancel_children import CancelChildrenPayload
+from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.flow import FlowPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.redrive import RedrivePayload
 from shared.payloads.restore import RestorePayload
+from shared.payloads.transcode import TranscodePayload
+from shared.payloads.upload import UploadPayload
 from shared.payloads.webhook import WebhookPayload
 
 AnyPayload = Annotated[
     BackupPayload
     | CancelChildrenPayload
+    | DownloadPayload
     | ExtractPayload
     | FlowPayload
     | GenericPayload
     | RedrivePayload
     | RestorePayload
+    | TranscodePayload
+    | UploadPayload
     | WebhookPayload,
     Field(discriminator="type"),
 ]
