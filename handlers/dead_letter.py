@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from shared.dead_letters import RETURNED, DeadLetter, read_returned
+from shared.lanes import split
 from shared.ports import Ports
 from shared.runtime.container import LambdaContext, container
 from shared.runtime.dead_letters import heal
@@ -26,10 +27,11 @@ def _letter(record: Mapping[str, object], stack: str) -> DeadLetter:
     attributes = cast("Mapping[str, str]", record["attributes"])
     said = cast("Mapping[str, Mapping[str, str]]", record["messageAttributes"])
     queue = attributes.get("DeadLetterQueueSourceArn", "").rpartition(":")[2]
-    is_ours = queue.startswith(f"{stack}-")
+    source, lane = split(queue.removeprefix(f"{stack}-")) if queue.startswith(f"{stack}-") else (None, None)
     return DeadLetter(
         message_id=str(record["messageId"]),
         body=str(record["body"]),
-        source=queue.removeprefix(f"{stack}-") if is_ours else None,
+        source=source,
         returned=read_returned(said.get(RETURNED, {}).get("stringValue")),
+        lane=lane,
     )

@@ -48,9 +48,10 @@ def new_job(
     token: str,
     due_at: int | None = None,
     row_bytes_max: int = ROW_BYTES_MAX,
+    lane: str | None = None,
 ) -> Job:
     """The row of a new job, QUEUED and due at `due_at` (milliseconds; None: now). `row_bytes_max`: of a payload beside
-    which the row is known to hold little."""
+    which the row is known to hold little. `lane`: whose queue it came by, if it asks for no other priority."""
     policy = envelope.payload.effective_policy() if envelope.payload else UNREADABLE
     place = place_of(len(envelope.body.encode()), row_bytes_max)
     return Job(
@@ -65,6 +66,7 @@ def new_job(
         created_at=now,
         updated_at=now,
         due_at=now if due_at is None else due_at,
+        priority=envelope.priority or lane,
         payload=envelope.body if place == "row" else None,
         payload_place=place,
         payload_hash=envelope.payload_hash,

@@ -10,7 +10,7 @@ A wake-up is an SQS message with a delay of up to 900 s, or a one-off schedule b
 same wake-up again, and the claim refuses it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.children import Link, read_link
@@ -45,6 +45,7 @@ class Dispatch:
     due_at: int
     why: str = ""
     """Part of the schedule's name: one `seq` may have two."""
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,14 @@ def consequences(old: Job | None, new: Job | None) -> tuple[Act, ...]:
         return ()
     if old is not None and (old.status, old.seq) == (new.status, new.seq):
         return ()
-    wakeup = Wakeup(new.tenant_id, new.job_id, new.seq)
+    dispatch = Dispatch(new.type, Wakeup(new.tenant_id, new.job_id, new.seq), new.due_at, lane=new.priority)
     match new.status:
         case Status.QUEUED:
-            return (Dispatch(new.type, wakeup, new.due_at),)
+            return (dispatch,)
         case Status.RUNNING if old is None and _first_event(new) is Event.START:
-            return (Dispatch(new.type, wakeup, new.due_at),)
+            return (dispatch,)
         case Status.WAITING:
-            late = () if new.deadline_at is None else (Dispatch(new.type, wakeup, new.deadline_at, "deadline"),)
+            late = () if new.deadline_at is None else (replace(dispatch, due_at=new.deadline_at, why="deadline"),)
             return (Look(new), *late)
     return (*_told(new), *_pruned(new)) if new.status.is_terminal else ()
 
@@ -114,12 +115,10 @@ def routed(dispatch: Dispatch, now: int) -> Outgoing | Later:
     """The message to send now, or the schedule to make."""
     delay_s = max(0, -(-(dispatch.due_at - now) // 1000))
     body = wakeup_body(dispatch.wakeup)
-    message = Outgoing(dispatch.type, body, min(delay_s, DELAY_MAX_S), dispatch.wakeup.tenant_id)
+    message = Outgoing(dispatch.type, body, group=dispatch.wakeup.tenant_id, lane=dispatch.lane)
     if delay_s <= DELAY_MAX_S:
-        return message
-    return Later(
-        schedule_name(dispatch.wakeup, dispatch.why), dispatch.due_at, Outgoing(dispatch.type, body, 0, message.group)
-    )
+        return replace(message, delay_s=delay_s)
+    return Later(schedule_name(dispatch.wakeup, dispatch.why), dispatch.due_at, message)
 
 
 def schedule_name(wakeup: Wakeup, why: str = "") -> str:

@@ -40,6 +40,8 @@ class DeadLetter:
     body: str
     source: str | None
     returned: int = 0
+    lane: str | None = None
+    """Of its type's, if it was not the type's own queue."""
 
 
 def read_returned(value: str | None) -> int:
@@ -62,12 +64,14 @@ def fate(
     if isinstance(parcel, Unreadable):
         return Action(Do.QUARANTINE, parcel.reason)
     if isinstance(parcel, Envelope) and row is None:
-        return _sent_back(letter, parcel.type, named_body(letter.body, parcel, letter.message_id), parcel.tenant_id)
+        body = named_body(letter.body, parcel, letter.message_id)
+        return _sent_back(letter, parcel.type, body, parcel.tenant_id, letter.lane or parcel.priority)
     job_type = letter.source or (row.type if row else "")
     action = decide(row, delivery_of(parcel, job_type=job_type, message_id=letter.message_id), now)
     if row is None or action.do in (Do.ACKNOWLEDGE, Do.QUARANTINE):
         return action
-    return _sent_back(letter, row.type, wakeup_body(Wakeup(row.tenant_id, row.job_id, row.seq)), row.tenant_id)
+    body = wakeup_body(Wakeup(row.tenant_id, row.job_id, row.seq))
+    return _sent_back(letter, row.type, body, row.tenant_id, row.priority)
 
 
 def named_body(body: str, parcel: Envelope[Payload], message_id: str) -> str:
@@ -78,10 +82,10 @@ def named_body(body: str, parcel: Envelope[Payload], message_id: str) -> str:
     return compact_json(fields | {"job_id": parcel.job_id})
 
 
-def _sent_back(letter: DeadLetter, job_type: str, body: str, tenant_id: str) -> Outgoing | Action:
+def _sent_back(letter: DeadLetter, job_type: str, body: str, tenant_id: str, lane: str | None) -> Outgoing | Action:
     if job_type not in TYPES:  # not left to SQS to say: a queue that a role may not see is "denied", for ever
         return Action(Do.QUARANTINE, f"there is no job type {job_type!r}")
-    return Outgoing(job_type, body, hide_s(letter.returned), tenant_id, letter.returned + 1)
+    return Outgoing(job_type, body, hide_s(letter.returned), tenant_id, letter.returned + 1, lane)
 
 
 def _named_type(body: str) -> str:

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 from shared.errors import InvalidInput
 from shared.ids import derived_job_id, digest
 from shared.job import compact_json
+from shared.lanes import lane_of
 from shared.payloads import TYPES, invalid, read_payload, read_stored
 from shared.payloads.base import Name, Payload
 
@@ -52,6 +53,7 @@ class Envelope(Generic[P]):
     user_id: str | None = None
     worker_id: str | None = None
     metadata: str | None = None
+    priority: str | None = None
     problem: InvalidInput | None = None
 
     @property
@@ -75,6 +77,7 @@ def seal(payload: P, job_id: str) -> Envelope[P]:
         user_id=payload.user_id,
         worker_id=payload.worker_id,
         metadata=compact_json(payload.metadata) if payload.metadata else None,
+        priority=lane_of(payload.priority),
     )
 
 

@@ -40,6 +40,8 @@ class Job:
     created_at: int
     updated_at: int
     due_at: int
+    priority: str | None = None
+    """The lane that its wake-ups go to: `shared/lanes.py`. None: normal."""
     started_at: int | None = None
     completed_at: int | None = None
     lease_until: int | None = None

@@ -12,12 +12,16 @@ from typing import Final, Literal
 
 Priority = Literal["low", "normal", "high", "urgent"]
 
-LANES: Final = ("urgent", "high", "low")
+LANES: Final[tuple[Priority, ...]] = ("urgent", "high", "low")
 
 
 def lane_of(priority: str) -> str | None:
     """None: the type's own queue. A row and a message keep this, too."""
     return priority if priority in LANES else None
+
+
+def priority_of(lane: str | None) -> Priority:
+    return next((priority for priority in LANES if priority == lane), "normal")
 
 
 def queue_of(job_type: str, lane: str | None) -> str:

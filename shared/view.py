@@ -5,6 +5,7 @@ from pydantic_core import from_json
 
 from shared.fingerprint import fingerprint_of
 from shared.job import Job, read_history_entry, rfc3339
+from shared.lanes import Priority, priority_of
 from shared.payloads.results import ErrorBody
 from shared.status import Status
 
@@ -58,6 +59,7 @@ class JobView(BaseModel):
     started_at: str | None = None
     completed_at: str | None = None
     next_attempt_at: str | None = None
+    priority: Priority = "normal"
     user_id: str | None = None
     worker_id: str | None = None
     metadata: dict[str, JsonValue] | None = None
@@ -86,6 +88,7 @@ def view_of(job: Job, *, bucket: str) -> JobView:
         started_at=_time(job.started_at),
         completed_at=_time(job.completed_at),
         next_attempt_at=rfc3339(job.due_at) if job.status is Status.QUEUED else None,
+        priority=priority_of(job.priority),
         user_id=job.user_id,
         worker_id=job.worker_id,
         metadata=None if job.metadata is None else from_json(job.metadata),

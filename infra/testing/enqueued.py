@@ -10,6 +10,7 @@ from infra.testing.world import Declared, World
 from shared.envelope import stored_payload
 from shared.errors import InvalidInput
 from shared.job import Job
+from shared.lanes import priority_of
 from shared.payloads import TYPES
 from shared.payloads.base import Payload
 from shared.runtime.documents import payload_of
@@ -43,6 +44,7 @@ async def enqueued(world: World) -> list[Enqueued]:
 async def _payload(world: World, job: Job) -> Payload:
     base: dict[str, object] = {name: getattr(job, name) for name in ("tenant_id", "job_id", "user_id", "worker_id")}
     base["metadata"] = {} if job.metadata is None else from_json(job.metadata)
+    base["priority"] = priority_of(job.priority)
     return stored_payload(job.type, await payload_of(world.ports, job), base)
 
 

@@ -135,7 +135,7 @@ class World:
 
         async def work() -> None:
             worker = Worker(job_type, ports, stack=STACK)
-            failed[:] = await run_batch(worker, messages, ports, job_type=name, ends_at=ends_at, who="test")
+            failed[:] = await run_batch(worker, messages, ports, queue=name, ends_at=ends_at, who="test")
 
         self.deaths += not await process.lives_through(work())
         return failed

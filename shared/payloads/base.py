@@ -22,6 +22,7 @@ from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from shared.lanes import Priority
 from shared.retry import Policy
 
 
@@ -80,6 +81,7 @@ class Payload(BaseModel):
     tenant_id: Name = "default"
     job_id: Name | None = None
     worker_id: Name | None = None
+    priority: Priority = "normal"
     user_id: Name | None = None
     metadata: Metadata = Field(default_factory=dict, max_length=32)
 

@@ -17,6 +17,7 @@ from structlog.stdlib import BoundLogger
 from shared.envelope import Envelope, stored_payload
 from shared.errors import MESSAGE_BYTES_MAX, LongshoreError, WorldFault
 from shared.job import RESULT_NAME, Job
+from shared.lanes import priority_of
 from shared.moves import Move, forgotten
 from shared.moves import settle as settlement
 from shared.outcomes import Done, Failed, Outcome, Partial, Snooze, Stopped, WaitFor
@@ -216,9 +217,10 @@ def _new_run(job: Job, now: int, seconds: float) -> Run:
 
 
 def _base_fields(job: Job) -> dict[str, object]:
+    named = {name: getattr(job, name) for name in ("tenant_id", "job_id", "user_id", "worker_id")}
     metadata = {} if job.metadata is None else from_json(job.metadata)
-    base = {"tenant_id": job.tenant_id, "job_id": job.job_id, "user_id": job.user_id, "worker_id": job.worker_id}
-    return {name: value for name, value in base.items() if value is not None} | {"metadata": metadata}
+    said = {name: value for name, value in named.items() if value is not None}
+    return said | {"metadata": metadata, "priority": priority_of(job.priority)}
 
 
 def _bound(hide: Callable[[Ports, Message], Awaitable[None]], message: Message) -> Callable[[Ports], Awaitable[None]]:

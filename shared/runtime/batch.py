@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from shared.errors import LongshoreError
+from shared.lanes import split
 from shared.payloads.base import Payload
 from shared.ports import Message, Ports
 from shared.runtime.beats import TaskBeats
@@ -23,15 +24,15 @@ LEASE_BEYOND_INVOCATION_MS: Final = 10_000
 
 
 async def run_batch(
-    worker: Worker[Payload], messages: Sequence[Message], ports: Ports, *, job_type: str, ends_at: int, who: str
+    worker: Worker[Payload], messages: Sequence[Message], ports: Ports, *, queue: str, ends_at: int, who: str
 ) -> list[str]:
-    """Work `messages` before `ends_at` (milliseconds); → the ids of those that must come back."""
+    """Work `messages` of `queue` before `ends_at` (milliseconds); → the ids of those that must come back."""
     done: list[str] = []
 
     async def delete_done() -> None:
         receipts = done.copy()
         done.clear()
-        await ports.queues.delete(job_type, receipts)
+        await ports.queues.delete(queue, receipts)
 
     host = Host(
         who=who,
@@ -40,6 +41,7 @@ async def run_batch(
         beats=TaskBeats(ports),
         floor=Floor(before_alone=delete_done),
         solitary=len(messages) == 1,
+        lane=split(queue)[1],
     )
 
     async def one(message: Message) -> str | None:
@@ -49,16 +51,16 @@ async def run_batch(
                 done.append(message.receipt)
                 return None
             case Hide() as hide:
-                await _hide(ports, job_type, message, hide)
+                await _hide(ports, queue, message, hide)
                 return message.message_id
 
     failures = await asyncio.gather(*(one(message) for message in messages))
     return [message_id for message_id in failures if message_id is not None]
 
 
-async def _hide(ports: Ports, job_type: str, message: Message, hide: Hide) -> None:
+async def _hide(ports: Ports, queue: str, message: Message, hide: Hide) -> None:
     get_logger().info("hidden", message_id=message.message_id, seconds=hide.seconds, reason=hide.reason)
     try:
-        await ports.queues.hide(job_type, message.receipt, seconds=hide.seconds)
+        await ports.queues.hide(queue, message.receipt, seconds=hide.seconds)
     except LongshoreError as error:  # it comes back all the same, when its visibility runs out
         get_logger().warning("hide_failed", message_id=message.message_id, reason=str(error))

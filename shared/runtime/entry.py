@@ -17,14 +17,16 @@ P = TypeVar("P", bound=Payload)
 
 def handle_queue_event(job_type: JobType[P], event: Mapping[str, object], context: LambdaContext) -> dict[str, object]:
     """An SQS event → `{"batchItemFailures": [{"itemIdentifier": message id}, …]}`."""
-    messages = [_message(record) for record in cast("list[Mapping[str, object]]", event["Records"])]
+    records = cast("list[Mapping[str, object]]", event["Records"])
+    messages = [_message(record) for record in records]
     here = container()
+    queue = str(records[0]["eventSourceARN"]).rpartition(":")[2].removeprefix(f"{here.settings.stack}-")
 
     async def invocation(ports: Ports) -> list[str]:
         worker = worker_of(cast("JobType[Payload]", job_type), ports, here.settings.stack)
         ends_at = ports.now() + context.get_remaining_time_in_millis()
         who = container_name(os.environ.get("AWS_LAMBDA_LOG_STREAM_NAME", context.function_name))
-        return await run_batch(worker, messages, ports, job_type=job_type.type, ends_at=ends_at, who=who)
+        return await run_batch(worker, messages, ports, queue=queue, ends_at=ends_at, who=who)
 
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in here.run(invocation)]}
 

@@ -24,6 +24,8 @@ class Host:
     floor: Floor
     solitary: bool
     """Nothing else ever runs in this process: a death is surely this job's."""
+    lane: str | None = None
+    """Of its type's, where the messages come from."""
     hide: Callable[[Ports, Message], Awaitable[None]] | None = None
     """How beats keep a message invisible, where they extend the lease."""
     started: Callable[[Run], None] = _nobody

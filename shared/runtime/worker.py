@@ -138,7 +138,7 @@ class Worker(Generic[P]):
             return claim(
                 parcel.tenant_id, parcel.job_id, job_type=self._type.type, seq=parcel.seq, lease=lease, now=now
             )
-        job = new_job(parcel, now=now, token=lease.token)
+        job = new_job(parcel, now=now, token=lease.token, lane=host.lane)
         await keep_payload(self._ports, job, parcel.body)
         return claim_bare(job, lease)
 

@@ -102,7 +102,7 @@ class Stack:
         self.count("lambda worker")
         worker = Worker(self.job_types[job_type], self.ports, stack=STACK)
         ends_at = self.ports.now() + INVOCATION_MS
-        failed = await run_batch(worker, messages, self.ports, job_type=job_type, ends_at=ends_at, who=WHO)
+        failed = await run_batch(worker, messages, self.ports, queue=job_type, ends_at=ends_at, who=WHO)
         done = [message.receipt for message in messages if message.message_id not in failed]
         await self.ports.queues.delete(job_type, done)
         return True

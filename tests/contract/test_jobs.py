@@ -46,6 +46,7 @@ def test_a_row_comes_back_as_it_was_written_every_attribute_of_it(world: World) 
         completed_at=2,
         lease_until=3,
         deadline_at=4,
+        priority="low",
         wait_number=5,
         awaits="0 1",
         groups="0 a 1 0 1, 1 b 2 0 1",

@@ -62,7 +62,7 @@ class Arena:
         worker: Worker[Payload] = Worker(arena, self.ports, stack=STACK)  # type: ignore[arg-type]  # of one payload
         with capture_logs() as logs:
             failed = await run_batch(
-                worker, messages, self.ports, job_type="generic", ends_at=self.ports.now() + 75_000, who="arena"
+                worker, messages, self.ports, queue="generic", ends_at=self.ports.now() + 75_000, who="arena"
             )
         wrong = [f"{line['event']}: {line}" for line in logs if line["event"] == "worker_bug" or "exception" in line]
         claims = Counter(_key(message) for message in messages)

@@ -111,7 +111,7 @@ class Hosts:
         kind = self.types[job_type]
         worker, lasts_s = Worker(kind, ports, stack=STACK), kind.payload_model.policy.timeout_s + BEYOND_TIMEOUT_S
         ends_at = process.now() + 1000 * lasts_s
-        main = process.start(run_batch(worker, messages, ports, job_type=job_type, ends_at=ends_at, who=name))
+        main = process.start(run_batch(worker, messages, ports, queue=job_type, ends_at=ends_at, who=name))
         if await process.lived(main, timeout_s=lasts_s) and not self.cloud.weather.chance(0.05):
             failed = self._answer(process, main, [message.message_id for message in messages])
             done = [message.receipt for message in messages if message.message_id not in failed]

@@ -388,7 +388,7 @@ async def invoked(world: World, worker: Worker[Payload], *, wait_s: int = 0) -> 
     ports = world.ports
     messages = await ports.queues.receive("generic", max_messages=10, wait_s=wait_s)
     ends_at = ports.now() + 75_000
-    failed = await run_batch(worker, messages, ports, job_type="generic", ends_at=ends_at, who="test")
+    failed = await run_batch(worker, messages, ports, queue="generic", ends_at=ends_at, who="test")
     await ports.queues.delete("generic", [held.receipt for held in messages if held.message_id not in failed])
     return len(messages)
 
