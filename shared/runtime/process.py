@@ -2,14 +2,18 @@
 
 A stop strands nothing: no more messages are taken, those just received are handed back at once, runs have `grace_s` to
 end; what still runs then is stopped, cleans up, and is queued again without losing an attempt.
+
+A type's lanes are looked at in turn, the most urgent first, and only what they leave is taken from the next; but every
+tenth look is first at the low one, for one job, so that it always moves.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
 
 from shared.errors import LongshoreError, WorldFault
+from shared.lanes import split
 from shared.payloads.base import Payload
 from shared.ports import Message, Ports
 from shared.runtime.beats import LEASE_MS, Beats
@@ -23,6 +27,10 @@ from shared.runtime.worker import Acknowledge, Hide, Worker
 LONG_POLL_S: Final = 10
 """Half of what SQS allows: a stopping process waits for its open polls, since a poll cut off may hide messages."""
 
+LANES_POLL_S: Final = 1
+"""Of a type with lanes, while nothing is in any: so long may an urgent job wait for an idle worker's look."""
+
+LOW_EVERY: Final = 10
 HIDDEN_BEYOND_LEASE_S: Final = 30
 RECEIVE_PAUSE_S: Final = 5.0
 RECEIVE_BATCH: Final = 10
@@ -54,7 +62,6 @@ async def serve(
     floor = Floor(before_alone=house.delete_done)
     solitary = sum(assignment.concurrency for assignment in assignments) == 1
     for assignment in assignments:
-        name = assignment.job_type.type
         host = Host(
             who=who,
             lease_until=lambda: ports.now() + LEASE_MS,
@@ -62,32 +69,30 @@ async def serve(
             beats=beats,
             floor=floor,
             solitary=solitary,
-            hide=_hidden(name),
             started=house.began,
         )
-        worker = Worker(assignment.job_type, ports, stack=stack)
-        house.lanes.append(_Lane(worker, ports, name, assignment.concurrency, host))
-    get_logger().info("worker_ready", who=who, types={lane.name: lane.concurrency for lane in house.lanes})
+        house.posts.append(_Post(Worker(assignment.job_type, ports, stack=stack), ports, assignment, host))
+    get_logger().info("worker_ready", who=who, types={post.name: post.concurrency for post in house.posts})
     await house.work()
     get_logger().info("worker_stopped", who=who)
 
 
 @dataclass(slots=True)
 class _House:
-    """All lanes of the process, and how it stops."""
+    """All posts of the process, and how it stops."""
 
     grace_s: float
     stop: asyncio.Event
-    lanes: list["_Lane"] = field(default_factory=list)
+    posts: list["_Post"] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     closed: bool = False
 
     async def work(self) -> None:
-        """Raises what a lane raised, but only after a stop as graceful as any."""
+        """Raises what a post raised, but only after a stop as graceful as any."""
         try:
             async with asyncio.TaskGroup() as group:
-                for lane in self.lanes:
-                    group.create_task(lane.receive_until(self.stop))
+                for post in self.posts:
+                    group.create_task(post.receive_until(self.stop))
                 group.create_task(self._sweep())
                 group.create_task(self._close_when_stopped())
         finally:
@@ -101,7 +106,7 @@ class _House:
             run.halt(Stop.SHUTDOWN)
 
     async def delete_done(self) -> None:
-        await asyncio.gather(*(lane.done.flush() for lane in self.lanes))
+        await asyncio.gather(*(lane.done.flush() for post in self.posts for lane in post.lanes))
 
     async def _close_when_stopped(self) -> None:
         """The grace begins with the stop, not after the open polls."""
@@ -109,7 +114,7 @@ class _House:
         await self._close()
 
     async def _close(self) -> None:
-        if tasks := [task for lane in self.lanes for task in lane.running]:
+        if tasks := [task for post in self.posts for task in post.running]:
             await asyncio.wait(tasks, timeout=self.grace_s)
         self.closed = True
         for run in self.runs:
@@ -124,17 +129,27 @@ class _House:
             await _either(self.stop, LONG_POLL_S)
 
 
+@dataclass(frozen=True, slots=True)
 class _Lane:
-    """One type's queue in this process."""
+    """One queue of a type."""
 
-    def __init__(self, worker: Worker[Payload], ports: Ports, name: str, concurrency: int, host: Host) -> None:
-        self.name = name
-        self.concurrency = concurrency
+    name: str
+    host: Host
+    done: "_Deletions"
+
+
+class _Post:
+    """Where one type is served in this process."""
+
+    def __init__(self, worker: Worker[Payload], ports: Ports, assignment: Assignment, host: Host) -> None:
+        self.name = assignment.job_type.type
+        self.concurrency = assignment.concurrency
         self.running: set[asyncio.Task[None]] = set()
-        self.done = _Deletions(ports, name)
+        self.lanes: Sequence[_Lane] = ()
         self._worker = worker
         self._ports = ports
         self._host = host
+        self._looks = 0
 
     async def receive_until(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(stop.wait())
@@ -143,11 +158,11 @@ class _Lane:
             if stop.is_set():
                 return
             free = self.concurrency - len(self.running)
-            for message in await self._receive(min(free, RECEIVE_BATCH), stop):
+            for lane, message in await self._receive(min(free, RECEIVE_BATCH), stop):
                 if stop.is_set():
-                    await self._hide(message, Hide(0, "stopping"))
+                    await self._hide(lane, message, Hide(0, "stopping"))
                     continue
-                task = asyncio.create_task(self._one(message))
+                task = asyncio.create_task(self._one(lane, message))
                 self.running.add(task)
                 task.add_done_callback(self.running.discard)
 
@@ -158,28 +173,51 @@ class _Lane:
         if self.running and self.concurrency - len(self.running) < RECEIVE_BATCH:
             await asyncio.wait(self.running, timeout=ROOM_WITHIN_S)
 
-    async def _receive(self, most: int, stop: asyncio.Event) -> Sequence[Message]:
+    async def _receive(self, most: int, stop: asyncio.Event) -> Sequence[tuple[_Lane, Message]]:
         try:
-            return await self._ports.queues.receive(self.name, max_messages=most, wait_s=LONG_POLL_S)
+            self.lanes = self.lanes or [self._lane(queue) for queue in await self._ports.queues.queues_of(self.name)]
+            self._looks += 1
+            for lane, count, wait_s in looks(self.lanes, most, self._looks):
+                if found := await self._ports.queues.receive(lane.name, max_messages=count, wait_s=wait_s):
+                    return [(lane, message) for message in found]
         except WorldFault as fault:
             get_logger().warning("receive_failed", type=self.name, reason=str(fault))
             await _either(stop, RECEIVE_PAUSE_S)
-            return ()
+        return ()
 
-    async def _one(self, message: Message) -> None:
-        match await self._worker.handle(message, self._host):
+    def _lane(self, queue: str) -> _Lane:
+        host = replace(self._host, lane=split(queue)[1], hide=_hidden(queue))
+        return _Lane(queue, host, _Deletions(self._ports, queue))
+
+    async def _one(self, lane: _Lane, message: Message) -> None:
+        match await self._worker.handle(message, lane.host):
             case Acknowledge(reason):
                 get_logger().debug("acknowledged", message_id=message.message_id, reason=reason)
-                await self.done.add(message.receipt)
+                await lane.done.add(message.receipt)
             case Hide() as hide:
                 get_logger().info("hidden", message_id=message.message_id, seconds=hide.seconds, reason=hide.reason)
-                await self._hide(message, hide)
+                await self._hide(lane, message, hide)
 
-    async def _hide(self, message: Message, hide: Hide) -> None:
+    async def _hide(self, lane: _Lane, message: Message, hide: Hide) -> None:
         try:
-            await self._ports.queues.hide(self.name, message.receipt, seconds=hide.seconds)
+            await self._ports.queues.hide(lane.name, message.receipt, seconds=hide.seconds)
         except LongshoreError as error:  # it comes back all the same, when its visibility runs out
             get_logger().warning("hide_failed", message_id=message.message_id, reason=str(error))
+
+
+L = TypeVar("L")
+
+
+def looks(lanes: Sequence[L], most: int, number: int) -> Iterator[tuple[L, int, int]]:
+    """The `number`-th round of looks at a type's lanes, the most urgent first: where, for how many messages, and for
+    how many seconds. It ends with the first that finds any."""
+    if len(lanes) == 1:
+        yield lanes[0], most, LONG_POLL_S
+        return
+    if number % LOW_EVERY == 0:
+        yield lanes[-1], 1, 0
+    yield from ((lane, most, 0) for lane in lanes)
+    yield lanes[-2], most, LANES_POLL_S
 
 
 class _Deletions:
