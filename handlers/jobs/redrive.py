@@ -201,6 +201,7 @@ def _filter(payload: RedrivePayload) -> Filter:
         type=payload.job_type,
         error=payload.fingerprint,
         created_since=payload.created_since,
+        ended_since=payload.ended_since,
     )
 
 

@@ -124,6 +124,11 @@ class Jobs:
     async def redrive(self, job_id: str, *, delay_s: float = 0.0) -> JobView:
         return await self.ask(JobView, "POST", _job(job_id, "redrive"), {"delay_s": delay_s})
 
+    async def canary(self, wanted: Document, *, rate_per_s: float) -> Accepted:
+        """One of these is run again, then ten, then all. → the job that does it"""
+        document: Document = {"filter": wanted, "canary": True, "rate_per_s": rate_per_s}
+        return await self.ask(Accepted, "POST", "/bulk/redrive", document=document)
+
     async def list(self, wanted: Words, *, limit: int = PAGE, cursor: str | None = None) -> JobList:
         return await self.ask(JobList, "GET", "/jobs", {**wanted, "limit": limit, "cursor": cursor})
 

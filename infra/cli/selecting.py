@@ -65,7 +65,7 @@ def type_option(what: str) -> Decorator:
 
 
 def error_option(what: str) -> Decorator:
-    return click.option("--error", metavar="FINGERPRINT", help=what)
+    return click.option("--error", "--fingerprint", "error", metavar="FINGERPRINT", help=what)
 
 
 def time_option(name: str, what: str) -> Decorator:

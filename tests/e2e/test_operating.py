@@ -1,7 +1,9 @@
 """What an operator does, against a running local cloud: cancel, redrive, retry what was in quarantine."""
 
 import asyncio
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -79,6 +81,33 @@ def test_jobs_are_run_again_by_their_failure(longshore: Longshore) -> None:
     assert [move["event"] for move in events] == ["submit", "claim", "fail", "redrive", "claim", "fail"]
     both = longshore("redrive", "--type", "generic", "--since", "1h", "--yes", "--json", *tenant).document
     assert {*both["selected"]} == {*both["redriven"]} == {*ids}
+
+
+def test_a_canary_goes_no_further_than_the_first_that_fails_the_same_way(longshore: Longshore) -> None:
+    tenant = ("--tenant", "canary")
+    failed(longshore, 3, "canary")
+    hint = longshore("errors", *tenant).err
+    (fingerprint,) = {job["fingerprint"] for job in longshore("list", *tenant, "--json").document["jobs"]}
+    assert f"longshore redrive --error {fingerprint} --canary " in hint
+    stopped = longshore("redrive", "--fingerprint", fingerprint, "--canary", *tenant)
+    assert stopped.code == 1
+    assert "the same failure is back" in stopped.err
+    canary = stopped.out.strip()
+    assert status(longshore, canary, "canary") == "FAILED"
+    assert "1 run again, none succeeded, 2 left alone" in longshore("status", canary, *tenant).out
+
+
+def test_a_canary_goes_on_to_all_while_they_succeed(longshore: Longshore) -> None:
+    tenant = ("--tenant", "mended")
+    path = longshore.directory / "mended.db"
+    ids = [longshore("submit", "backup", f"database={path}", *tenant).out.strip() for _ in range(3)]
+    assert longshore("watch", *ids, *tenant).code == 1
+    (error,) = {longshore("status", job_id, *tenant, "--json").document["fingerprint"] for job_id in ids}
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE t (n INTEGER)")
+    done = longshore("redrive", "--error", error, "--type", "backup", "--canary", *tenant)
+    assert (done.code, {status(longshore, job_id, "mended") for job_id in ids}) == (0, {"SUCCESS"})
+    assert "run again: 3, succeeded: 3" in done.err
 
 
 def test_what_is_not_over_is_refused_and_the_rest_runs_again(longshore: Longshore) -> None:

@@ -21,7 +21,7 @@ def command(*, job_type: str | None, since: str | None, cursor: str | None) -> N
     Examples:
       longshore errors
       longshore errors --type extract --since 1d
-      longshore redrive --error timeout-5f2a91c0 --dry-run      # a group, run again
+      longshore redrive --error timeout-5f2a91c0 --canary       # a group, run again with care
     """
     asyncio.run(_errors(options(), {"type": job_type, "since": since, "cursor": cursor}))
 
@@ -38,5 +38,8 @@ async def _errors(where: Options, wanted: dict[str, str | None]) -> None:
         print_json(found)
         return
     stdout().print(error_table(found.groups, now_ms()) if found.groups else "nothing has failed")
+    if found.groups:
+        again = f"longshore redrive --error {found.groups[0].fingerprint} --canary{where.flags}"
+        click.echo(f"One, then ten, then all again: {again}", err=True)
     if found.cursor is not None:
         click.echo(f"of the newest {found.looked_at:,} jobs; older: --cursor {found.cursor}", err=True)

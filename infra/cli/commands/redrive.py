@@ -11,11 +11,14 @@ import click
 from infra.cli.operating import confirmed, plain, read_rate_per_s, told
 from infra.cli.options import Command, Options, options
 from infra.cli.selecting import REDRIVABLE, Statuses, error_option, time_option, type_option
+from infra.cli.trouble import FAILED
 from shared.errors import Conflict, InvalidInput, NotFound
+from shared.payloads.results import Response
 from shared.view import JobView
 
 if TYPE_CHECKING:
     from infra.cli.client import Jobs
+    from infra.cli.fields import Document
 
 
 @click.command("redrive", cls=Command)
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     callback=read_rate_per_s,
     help="How many become due.",
 )
+@click.option("--canary", is_flag=True, help="One, then ten, then all of an --error; no further once it is back.")
 @click.option("--dry-run", is_flag=True, help="Only count them.")
 @click.option("--yes", is_flag=True, help="Don't ask, however many they are.")
 def command(
@@ -43,6 +47,7 @@ def command(
     status: str | None,
     since: str | None,
     rate_per_s: float,
+    canary: bool,
     dry_run: bool,
     yes: bool,
 ) -> int:
@@ -51,19 +56,49 @@ def command(
     With all their attempts, from their last checkpoint. Either by id, or all that match every filter given; without a
     filter, none. They become due one after the other, at the rate; two and more are asked about.
 
+    With --canary a job of its own does it, and is followed here; Ctrl-C leaves it at work. The exit code is 1 if none
+    of them succeeded.
+
     \b
     Examples:
       longshore redrive job_0199f0c2a1b87c3e9d4f5a6b7c8d9e0f
       longshore redrive --error timeout-5f2a91c0 --dry-run
       longshore redrive --type extract --since 2h --rate 2/s --yes
+      longshore redrive --error timeout-5f2a91c0 --canary
     """
     wanted = {"type": job_type, "error": error, "status": status, "ended_since": since}
     if bool(job_ids) == any(wanted.values()):
         raise InvalidInput("invalid_selection", "either job ids, or a type, error, status or time", field="filter")
     found = {name: value for name, value in wanted.items() if value} if not job_ids else {}
+    if canary and not dry_run:
+        if not error or status:
+            raise InvalidInput("invalid_selection", "a canary is of an --error, and of no --status", field="--canary")
+        return asyncio.run(_canary(options(), found, rate_per_s))
     return asyncio.run(
         _redrive(options(), list(dict.fromkeys(job_ids)), found, rate_per_s=rate_per_s, dry_run=dry_run, yes=yes)
     )
+
+
+async def _canary(where: Options, wanted: "Document", rate_per_s: float) -> int:
+    from infra.cli.connect import jobs_at
+    from infra.cli.watching import all_good, watch
+
+    async with jobs_at(where) as jobs:
+        await jobs.known(wanted.get("type"))
+        accepted = await jobs.canary(wanted, rate_per_s=rate_per_s)
+        if not where.json:
+            click.echo(accepted.job_id)
+        good = all_good(await watch(where, jobs, [accepted.job_id]))
+        if not where.json:
+            _tell_report(await jobs.result(accepted.job_id))
+    return 0 if good else FAILED
+
+
+def _tell_report(response: Response) -> None:
+    result = response.data.result
+    if isinstance(result, dict) and isinstance(told := result.get("data"), dict):
+        facts = ("run_again", "succeeded", "failed_same", "failed_otherwise", "moved_on", "left_alone", "stopped")
+        click.echo(", ".join(f"{name.replace('_', ' ')}: {told[name]}" for name in facts if told.get(name)), err=True)
 
 
 async def _redrive(

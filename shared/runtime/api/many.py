@@ -15,9 +15,11 @@ from shared.errors import Conflict, NotFound
 from shared.fingerprint import fingerprint_of
 from shared.job import Job, rfc3339
 from shared.payloads.base import Name
+from shared.payloads.redrive import RedrivePayload
 from shared.payloads.results import ErrorBody
 from shared.runtime.api.app import Call
 from shared.runtime.api.filters import Cursor, FilterQuery, Query, Time, Wanted, ms
+from shared.runtime.api.jobs import NAME, Accepted
 from shared.runtime.api.messages import Answer, answer_json
 from shared.runtime.redriving import redrive_paced
 from shared.selection import ALIVE, Filter
@@ -95,6 +97,22 @@ class Bulk(BaseModel):
         return self
 
 
+class BulkRedrive(Bulk):
+    """`canary`: a job runs one of them again, then ten, then all, and stops by itself when the same failure is back. It
+    takes a filter of an `error`, and of `type`, `since`, `ended_since` where wanted; the answer is that job."""
+
+    canary: bool = False
+
+    @model_validator(mode="after")
+    def _is_of_one_failure(self) -> Self:
+        said = self.filter
+        if self.canary and (said.error is None or said.text or said.until or said.status):
+            raise ValueError(
+                "a canary is of filter.error, and of type, since, ended_since where wanted, and of nothing else"
+            )
+        return self
+
+
 class BulkProblem(BaseModel):
     job_id: str
     code: str
@@ -148,26 +166,47 @@ async def bulk_cancel(call: Call) -> Answer:
                 done.append(type(problem)(problem.code, problem.message, field=job.job_id))
         return done
 
-    return await _bulk(call, ALIVE, change)
+    return await _bulk(call, call.body(Bulk), ALIVE, change)
 
 
 async def bulk_redrive(call: Call) -> Answer:
+    bulk = call.body(BulkRedrive)
+    if bulk.canary and not bulk.dry_run:
+        return await _canary(call, bulk)
+
     async def change(jobs: Iterable[Job], bulk: Bulk) -> list[Job | Conflict | NotFound]:
         paced = redrive_paced(call.ports, list(jobs), who=call.caller.who, rate_per_s=bulk.rate_per_s, first=bulk.first)
         return [one async for one in paced]
 
-    return await _bulk(call, TERMINAL - {Status.SUCCESS}, change)
+    return await _bulk(call, bulk, TERMINAL - {Status.SUCCESS}, change)
 
 
 # --- how --------------------------------------------------------------------------------------------------------------
 
 
+async def _canary(call: Call, bulk: BulkRedrive) -> Answer:
+    caller, wanted = call.caller, bulk.filter.filter()
+    payload = RedrivePayload(
+        tenant_id=caller.tenant_id,
+        user_id=caller.user_id if NAME.fullmatch(caller.user_id) else None,
+        fingerprint=wanted.error or "",
+        job_type=wanted.type,
+        created_since=wanted.created_since,
+        ended_since=wanted.ended_since,
+        rate_per_s=bulk.rate_per_s,
+        who=caller.who,
+    )
+    job = await call.service.submit(payload)
+    accepted = Accepted(job_id=job.job_id, status=job.status, created_at=rfc3339(job.created_at))
+    return answer_json(202, accepted, {"Location": f"/jobs/{job.job_id}"})
+
+
 async def _bulk(
     call: Call,
+    bulk: Bulk,
     possible: frozenset[Status],
     change: Callable[[Iterable[Job], Bulk], Awaitable[list[Job | Conflict | NotFound]]],
 ) -> Answer:
-    bulk = call.body(Bulk)
     wanted = bulk.filter.filter()
     jobs, _, cursor = await _gathered(call, wanted, bulk.cursor, BULK_MAX)
     jobs = [job for job in jobs if job.status in possible]

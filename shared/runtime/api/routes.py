@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from shared.runtime.api import health, jobs, many, numbers, page, system, webhooks
+from shared.runtime.api import flows, health, jobs, many, numbers, page, system, webhooks
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import JSON_TYPE, Answer, Role
 from shared.runtime.api.openapi import openapi
@@ -96,11 +96,11 @@ ROUTES: Final = (
         method="POST",
         path="/bulk/redrive",
         name="redrive_jobs",
-        summary="Run all again that match and are over, at a pace",
+        summary="Run all again that match and are over, at a pace; or one, ten, all, until the failure is back",
         role=Role.OPERATOR,
         act=many.bulk_redrive,
-        body=many.Bulk,
-        answers={200: many.BulkDone},
+        body=many.BulkRedrive,
+        answers={200: many.BulkDone, 202: jobs.Accepted},
     ),
     Route(
         method="POST",
@@ -202,6 +202,7 @@ ROUTES: Final = (
         act=system.new_ticket,
         answers={201: system.Ticket},
     ),
+    *flows.ROUTES,
     *webhooks.ROUTES,
     *numbers.ROUTES,
     health.ROUTE,

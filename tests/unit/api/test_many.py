@@ -11,6 +11,7 @@ import pytest
 from shared.errors import Permanent
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
+from shared.runtime.api.messages import Caller, Role
 from shared.runtime.context import Context
 from tests.unit.api.test_api import EVE, Client, document, with_client
 
@@ -121,14 +122,46 @@ def test_failures_of_one_kind_are_one_group_and_are_redriven_by_it() -> None:
     with_client(story, by_name)
 
 
+def test_a_canary_is_a_job_of_the_callers_tenant_for_operators_alone() -> None:
+    async def story(client: Client) -> None:
+        await filled(client)
+        said = {"filter": {"error": "bad_row", "type": "generic", "since": "2020-01-01T00:00:00Z"}, "canary": True}
+        counted = await client.ask("POST", "/bulk/redrive", {**said, "dry_run": True})
+        assert (counted.status, document(counted)["matched"]) == (200, 3)
+        producer = Caller("acme", "pat", Role.PRODUCER)
+        assert (await client.ask("POST", "/bulk/redrive", said, caller=producer)).status == 403
+        direct = {"type": "redrive", "fingerprint": "bad_row", "who": "pat"}
+        assert (await client.ask("POST", "/jobs", direct)).status == 422
+        answer = await client.ask("POST", "/bulk/redrive", said)
+        assert answer.status == 202
+        row = await client.world.service.get("acme", document(answer)["job_id"])
+        assert (row.type, row.user_id, answer.headers["Location"]) == ("redrive", "ann", f"/jobs/{row.job_id}")
+        asked = json.loads(await client.world.service.payload(row))
+        assert (asked["fingerprint"], asked["job_type"], asked["who"]) == ("bad_row", "generic", "ann")
+
+    with_client(story, by_name)
+
+
+@pytest.mark.parametrize(
+    "said", [{"type": "generic"}, {"error": "x", "text": "y"}, {"error": "x", "status": ["FAILED"]}]
+)
+def test_a_canary_is_of_one_failure(said: Any) -> None:
+    async def story(client: Client) -> None:
+        assert (await client.ask("POST", "/bulk/redrive", {"filter": said, "canary": True})).status == 422
+        assert (await client.ask("POST", "/bulk/cancel", {"filter": {"error": "x"}, "canary": True})).status == 422
+        assert client.world.jobs.rows == {}
+
+    with_client(story, by_name)
+
+
 def test_what_is_alive_and_matches_is_cancelled() -> None:
     async def story(client: Client) -> None:
         made = await filled(client)
         for since, matched in (("2020-01-01T00:00:00Z", 1), ("2999-01-01t00:00:00.5z", 0)):
             said = {"filter": {"since": since}, "dry_run": True}
             assert document(await client.ask("POST", "/bulk/cancel", said))["matched"] == matched
-        for since in (0, "2020-01-01T00:00:00", "2020-01-01Tnoon"):
-            assert (await client.ask("POST", "/bulk/cancel", {"filter": {"since": since}})).status == 422
+        for moment in (0, "2020-01-01T00:00:00", "2020-01-01Tnoon"):
+            assert (await client.ask("POST", "/bulk/cancel", {"filter": {"since": moment}})).status == 422
         done = document(await client.ask("POST", "/bulk/cancel", {"filter": {"type": "generic"}}))
         assert (done["matched"], done["changed"]) == (1, 1)
         assert await listed(client, "status=cancelled") == made["later"]
