@@ -1,4 +1,4 @@
-"""Database jobs run by their own handlers: real databases, artefacts in memory."""
+"""Jobs run by their own handlers: real databases, artefacts in memory."""
 
 import asyncio
 import itertools
@@ -14,8 +14,11 @@ import pytest
 import structlog
 
 from handlers.jobs.backup import backup
+from handlers.jobs.download import download
 from handlers.jobs.extract import extract
 from handlers.jobs.restore import restore
+from handlers.jobs.transcode import transcode
+from handlers.jobs.upload import upload
 from shared.errors import LongshoreError
 from shared.job import Job
 from shared.memory.objects import MemoryObjects
@@ -29,7 +32,9 @@ from shared.runtime.definition import JobType
 from shared.runtime.run import Run
 from shared.status import Status
 
-TYPES: dict[str, JobType[Any]] = {"backup": backup, "extract": extract, "restore": restore}  # Any: of any payload
+TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
+    one.type: one for one in (backup, download, extract, restore, transcode, upload)
+}
 
 
 class Jobs:

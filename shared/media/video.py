@@ -105,7 +105,6 @@ def transcode(source: BinaryIO, target: Target, wanted: Wanted, tell: Tell) -> M
     `target` and `tell` raise.
     """
     shape = _shape(source, wanted)
-    source.seek(0)
     with (
         _opened(source) as inside,
         av.open(target, "w", format="mp4", options=_WRITING, buffer_size=CHUNK_BYTES) as outside,
@@ -155,6 +154,7 @@ def _shape(source: BinaryIO, wanted: Wanted) -> _Shape:
 
 @contextmanager
 def _opened(source: BinaryIO) -> Iterator[InputContainer]:
+    source.seek(0)
     with _readable("not_a_video"):
         inside = av.open(source, "r", options=_READING)
     with inside:
