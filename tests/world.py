@@ -6,6 +6,7 @@ from typing import TypeVar, cast
 from infra.testing.world import INVOCATION_BEYOND_TIMEOUT_S, STACK
 from infra.testing.world import World as AnyWorld
 from shared.job import Job
+from shared.lanes import Priority
 from shared.memory.clock import run_virtual
 from shared.memory.ports import memory_ports
 from shared.memory.queues import MemoryQueues
@@ -41,15 +42,16 @@ class World(AnyWorld):
     def worker(self) -> Worker[Payload]:
         return Worker(self.handler_of("generic"), self.ports, stack=STACK)
 
-    async def submit(self, operation: str = "x", **options: object) -> Job:
-        return await self.service.submit(GenericPayload(operation=operation), **options)  # type: ignore[arg-type]
+    async def submit(self, operation: str = "x", *, priority: Priority = "normal", **options: object) -> Job:
+        payload = GenericPayload(operation=operation, priority=priority)
+        return await self.service.submit(payload, **options)  # type: ignore[arg-type]
 
     async def send(self, body: str) -> None:
         """A producer's own message."""
         assert not await self.ports.queues.send([Outgoing("generic", body)])
 
-    async def invoke(self, job_type: str = "generic", *, batch: int = 10, wait_s: int = 0) -> list[str] | None:
-        return await super().invoke(job_type, batch=batch, wait_s=wait_s)
+    async def invoke(self, queue: str = "generic", *, batch: int = 10, wait_s: int = 0) -> list[str] | None:
+        return await super().invoke(queue, batch=batch, wait_s=wait_s)
 
     async def row(self, job: Job) -> Job:
         return await self.service.get(job.tenant_id, job.job_id)
@@ -60,11 +62,12 @@ def in_world(
     story: Callable[[World], Awaitable[T]],
     *,
     visibility_s: int = 90,
+    lanes: bool = False,
 ) -> T:
     """Run `story` in a fresh world whose `generic` jobs are done by `handler`."""
 
     async def main(now: Clock) -> T:
-        queues = MemoryQueues(now, visibility_s=visibility_s, job_types={"generic"})
+        queues = MemoryQueues(now, visibility_s=visibility_s, job_types={"generic"}, lanes={"generic"} if lanes else ())
         return await story(World(memory_ports(now, seed=7, queues=queues), handler))
 
     return run_virtual(main)

@@ -12,6 +12,7 @@ from typing import Final, Protocol, TypeVar, cast
 
 from infra.testing.faults import Plan, Process, faulty
 from shared.errors import InvalidInput
+from shared.lanes import split
 from shared.memory.jobs import MemoryJobs
 from shared.memory.objects import MemoryObjects
 from shared.memory.ports import memory_ports
@@ -116,26 +117,26 @@ class World:
         if fresh:
             await process.lives_through(work())
 
-    async def invoke(self, job_type: str, *, batch: int = 10, wait_s: int = 0) -> list[str] | None:
+    async def invoke(self, queue: str, *, batch: int = 10, wait_s: int = 0) -> list[str] | None:
         """One Lambda invocation, if there is a message; → the ids of those that must come back (all, if it died)."""
-        messages = await self.ports.queues.receive(job_type, max_messages=batch, wait_s=wait_s)
+        messages = await self.ports.queues.receive(queue, max_messages=batch, wait_s=wait_s)
         if not messages:
             return None
-        failed = await self._invoked(job_type, messages)
+        failed = await self._invoked(queue, messages)
         done = [message.receipt for message in messages if message.message_id not in failed]
-        await self.ports.queues.delete(job_type, done)
+        await self.ports.queues.delete(queue, done)
         return failed
 
-    async def _invoked(self, name: str, messages: Sequence[Message]) -> list[str]:
+    async def _invoked(self, queue: str, messages: Sequence[Message]) -> list[str]:
         failed = [message.message_id for message in messages]
         process = Process(self.plan)
         ports = faulty(self.ports, process)
-        job_type = self.handler_of(name)
+        job_type = self.handler_of(split(queue)[0])
         ends_at = ports.now() + 1000 * (job_type.payload_model.policy.timeout_s + INVOCATION_BEYOND_TIMEOUT_S)
 
         async def work() -> None:
             worker = Worker(job_type, ports, stack=STACK)
-            failed[:] = await run_batch(worker, messages, ports, queue=name, ends_at=ends_at, who="test")
+            failed[:] = await run_batch(worker, messages, ports, queue=queue, ends_at=ends_at, who="test")
 
         self.deaths += not await process.lives_through(work())
         return failed
