@@ -192,7 +192,7 @@ def _started(found: Schedule, now: int) -> Sequence[int]:
 def _worth_running(found: Schedule, due: Sequence[int], now: int) -> Sequence[int]:
     late = [due_at for due_at in due if _is_late(found, due_at, now)]
     punctual = [due_at for due_at in due if due_at not in late]
-    return MISSED[found.terms.missed](late, punctual, found.terms.missed_max)
+    return sorted(MISSED[found.terms.missed](late, punctual, found.terms.missed_max))
 
 
 def _unlike_the_previous(found: Schedule, runs: Sequence[int], *, is_previous_alive: bool) -> Sequence[int]:

@@ -105,9 +105,10 @@ class ScheduleClock:
 
 
 async def at_a_rate(every_s: int, function: Function) -> None:
-    """Invoke `function` every so often, the first time when the first period is over. A failure is logged."""
+    """Invoke `function` every so often: as a period of the clock begins, on the minute or the hour. A failure is
+    logged."""
     while True:
-        await asyncio.sleep(every_s)
+        await asyncio.sleep(every_s - time.time() % every_s)
         try:
             await function.invoke({"source": "aws.events", "detail-type": "Scheduled Event", "detail": {}})
         except InvocationFailed as error:

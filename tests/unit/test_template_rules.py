@@ -206,6 +206,12 @@ def test_the_audit_is_looked_after_every_hour_and_has_time_for_a_page() -> None:
     assert audit.properties["Timeout"] == 900
 
 
+def test_schedules_are_looked_at_every_minute_and_by_a_function_that_is_over_by_then() -> None:
+    clock = TEMPLATE.resources["ScheduleFunction"]
+    assert event_sources(clock, "Schedule") == [{"Schedule": "rate(1 minute)"}]
+    assert clock.properties["Timeout"] <= 60
+
+
 def test_tables_are_recoverable_encrypted_and_outlive_the_stack() -> None:
     for table in TEMPLATE.of_type("AWS::DynamoDB::Table"):
         assert table.properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
@@ -311,6 +317,7 @@ def test_every_queue_the_streams_readers_and_the_books_are_watched() -> None:
         ("IteratorAge", f"{STACK}-reactor"),
         ("IteratorAge", f"{STACK}-broadcast"),
         ("Errors", f"{STACK}-audit"),
+        ("Errors", f"{STACK}-schedule"),
         *((f"audit_{what}", STACK) for what in (*Problem, "unreadable", "unbalanced")),
         ("dead_letter_returned", STACK),
         ("quarantined", STACK),
