@@ -8,14 +8,16 @@ from typing import Literal
 from pydantic import BaseModel, JsonValue
 
 from shared.flow import Counts, Seen, StepState
-from shared.job import rfc3339
+from shared.job import Job, rfc3339
 from shared.payloads.flow import FlowPayload, Step
 from shared.payloads.results import ErrorBody
+from shared.status import Status
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the jobs of a step tell of it. `job_id`: of one that is not mapped; `data`: what its handler returned."""
+    """What the jobs of a step tell of it. `job_id`: of one that is not mapped; `data`: what its handler returned. Of a
+    mapped step only when it began is known."""
 
     job_id: str | None = None
     started_at: int | None = None
@@ -34,7 +36,8 @@ class CountsView(BaseModel):
 
 
 class StepView(BaseModel):
-    """`type` is its jobs'; `needs` are all that it waits for, those that it only refers to as well."""
+    """`type` is its jobs'; `needs` are all that it waits for, those that it only refers to as well. `error`: of its
+    job, or of the first of its jobs that failed. Times are RFC 3339, UTC."""
 
     name: str
     state: StepState
@@ -46,11 +49,15 @@ class StepView(BaseModel):
     job_id: str | None = None
     counts: CountsView | None = None
     error: ErrorBody | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
 
 
 class FlowView(BaseModel):
-    """`percent`: 0 to 100."""
+    """A flow and all its steps, in its own order. `percent`: 0 to 100."""
 
+    job_id: str
+    status: Status
     steps: list[StepView]
     percent: int
     counts: CountsView
@@ -88,10 +95,16 @@ class FlowResult(BaseModel):
     times: Times
 
 
-def flow_view(flow: FlowPayload, states: Mapping[str, Seen], told: Mapping[str, Told]) -> FlowView:
-    """`states` of all steps (`shared.flow.plan`); `told` of those that were begun."""
-    steps = [_step_view(step, states[step.name], told.get(step.name, Told())) for step in flow.steps]
-    return FlowView(steps=steps, percent=progress_of(states.values()), counts=_sum(states.values()))
+def flow_view(job: Job, flow: FlowPayload, states: Mapping[str, Seen], told: Mapping[str, Told]) -> FlowView:
+    """`states` of all steps (`shared.flow.plan`); `told` of those that were begun: no other is shown as running."""
+    states = {name: seen if name in told else _not_begun(seen) for name, seen in states.items()}
+    return FlowView(
+        job_id=job.job_id,
+        status=job.status,
+        steps=[_step_view(step, states[step.name], told.get(step.name, Told())) for step in flow.steps],
+        percent=progress_of(states.values()),
+        counts=_sum(states.values()),
+    )
 
 
 def flow_result(
@@ -127,6 +140,10 @@ def _share(seen: Seen) -> float:
     return seen.counts.over / seen.counts.total if seen.counts and seen.counts.total else 0.0
 
 
+def _not_begun(seen: Seen) -> Seen:
+    return Seen(StepState.PENDING) if seen.state is StepState.RUNNING else seen
+
+
 def _step_view(step: Step, seen: Seen, told: Told) -> StepView:
     return StepView(
         name=step.name,
@@ -139,6 +156,8 @@ def _step_view(step: Step, seen: Seen, told: Told) -> StepView:
         job_id=told.job_id,
         counts=_counts(seen.counts),
         error=_error(seen),
+        started_at=_time(told.started_at),
+        completed_at=_time(told.completed_at),
     )
 
 
@@ -147,11 +166,15 @@ def _step_result(step: Step, seen: Seen, told: Told) -> StepResult:
         step=step.name,
         status=seen.state,
         error=_error(seen),
-        started_at=None if told.started_at is None else rfc3339(told.started_at),
-        completed_at=None if told.completed_at is None else rfc3339(told.completed_at),
+        started_at=_time(told.started_at),
+        completed_at=_time(told.completed_at),
         data=told.data,
         counts=_counts(seen.counts),
     )
+
+
+def _time(at: int | None) -> str | None:
+    return None if at is None else rfc3339(at)
 
 
 def _error(seen: Seen) -> ErrorBody | None:

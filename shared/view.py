@@ -3,6 +3,7 @@
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
+from shared.children import latest_groups, read_link
 from shared.fingerprint import fingerprint_of
 from shared.job import Job, read_history_entry, rfc3339
 from shared.lanes import Priority, priority_of
@@ -38,6 +39,22 @@ class MoveView(BaseModel):
     note: str = ""
 
 
+class ParentView(BaseModel):
+    """Whose child a job is: the `index`-th, from 0, of the `total` jobs of `step`."""
+
+    job_id: str
+    step: str
+    index: int
+    total: int
+
+
+class GroupView(BaseModel):
+    """Children that were begun together."""
+
+    step: str
+    total: int
+
+
 class JobView(BaseModel):
     """Times are RFC 3339, UTC. `next_attempt_at` is set while the job waits for its turn."""
 
@@ -64,6 +81,8 @@ class JobView(BaseModel):
     worker_id: str | None = None
     metadata: dict[str, JsonValue] | None = None
     cancel_requested: bool = False
+    parent: ParentView | None = None
+    children: list[GroupView] = []
     cost_usd: float | None = None
     """At list prices, approximate: of one job that is asked for by its id."""
     history: list[MoveView] = []
@@ -93,6 +112,8 @@ def view_of(job: Job, *, bucket: str) -> JobView:
         worker_id=job.worker_id,
         metadata=None if job.metadata is None else from_json(job.metadata),
         cancel_requested=bool(job.cancel_requested),
+        parent=_parent(job),
+        children=[GroupView(step=group.step, total=group.total) for group in latest_groups(job).values()],
         history=[move_view(entry) for entry in job.history],
     )
 
@@ -105,6 +126,13 @@ def progress_view(job: Job) -> ProgressView | None:
         share = min(1.0, progress.current / progress.total)
         return progress.model_copy(update={"percent": round(100 * share, 1)})
     return progress
+
+
+def _parent(job: Job) -> ParentView | None:
+    if job.parent is None:
+        return None
+    link = read_link(job.parent)
+    return ParentView(job_id=link.parent_id, step=link.step, index=link.index, total=link.total)
 
 
 def move_view(entry: str) -> MoveView:

@@ -3,10 +3,13 @@
 Each tells what is, until when, and what a person can do about it, if anything.
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from pydantic import BaseModel
 
+from shared.children import Group
+from shared.flow import Counts
 from shared.job import HistoryEntry, Job, read_history_entry, rfc3339
 from shared.payloads.results import ErrorBody
 from shared.status import Event, Status
@@ -26,8 +29,8 @@ class Reason(BaseModel):
     action: str | None = None
 
 
-def why(job: Job, now: int) -> list[Reason]:
-    """Never empty."""
+def why(job: Job, now: int, left: Iterable[tuple[Group, Counts]] = ()) -> list[Reason]:
+    """Never empty. `left`: of a job that waits, the children that are not over."""
     last = read_history_entry(job.history[-1]) if job.history else None
     match job.status:
         case Status.QUEUED:
@@ -35,13 +38,26 @@ def why(job: Job, now: int) -> list[Reason]:
         case Status.RUNNING:
             return _running(job, now)
         case Status.WAITING:
-            return [Reason(code="waiting", text="It waits for the jobs it has started.")]
+            return _waiting(job, left)
         case Status.CANCELLED:
             by = last.who if last and last.event is Event.CANCEL else _asked_by(job)
             return [Reason(code="cancelled", text=f"It was cancelled by {by}.", action="redrive it to run it again")]
         case Status.SUCCESS:
             return [Reason(code="done", text="It is done.")]
     return _failed(job)
+
+
+def _waiting(job: Job, left: Iterable[tuple[Group, Counts]]) -> list[Reason]:
+    until = None if job.deadline_at is None else rfc3339(job.deadline_at)
+    texts = [_left(group, counts) for group, counts in left] or ["what it has started is over: it is about to go on"]
+    return [Reason(code="waiting", text=f"It waits for its children: {text}.", until=until) for text in texts]
+
+
+def _left(group: Group, counts: Counts) -> str:
+    if counts.total == 1:
+        return f"the job of `{group.step}` is not over"
+    failed = f", {counts.failed:,} failed" if counts.failed else ""
+    return f"{counts.total - counts.over:,} of {counts.total:,} jobs of `{group.step}` are not over{failed}"
 
 
 def _queued(job: Job, last: HistoryEntry | None, now: int) -> list[Reason]:

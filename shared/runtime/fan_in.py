@@ -4,9 +4,10 @@ Two calls for most children (one if they come together): the union into their no
 completes a node goes on upwards; the one that reaches the inbox reads the parent, and wakes it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from shared.children import Group, awaited, groups_of
 from shared.consequences import Report
 from shared.fan_in import (
     HURT,
@@ -16,11 +17,15 @@ from shared.fan_in import (
     end_of_node,
     inbox_key,
     is_to_be_woken,
+    leaf_key,
+    leaves,
     node_key,
     places,
     tells_at_once,
 )
+from shared.flow import Counts
 from shared.job import Job
+from shared.limits import LIST_MAX
 from shared.moves import RETENTION_MS, wake
 from shared.ports import Ports
 
@@ -91,3 +96,28 @@ def _first(report: Report) -> Place:
 
 def _expiry(ports: Ports) -> int:
     return (ports.now() + 2 * RETENTION_MS) // 1000
+
+
+# --- for people -------------------------------------------------------------------------------------------------------
+
+
+async def left_of(ports: Ports, parent: Job) -> Sequence[tuple[Group, Counts]]:
+    """What a job waits for that is not over."""
+    waited = set(awaited(parent))
+    groups = [group for group in groups_of(parent) if group.number in waited]
+    (inbox,) = await ports.side.united([inbox_key(parent.tenant_id, parent.job_id)])
+    counted = [(group, counts_of(group, await ends_in(ports, parent, inbox, group))) for group in groups]
+    return [(group, counts) for group, counts in counted if counts.over < counts.total]
+
+
+async def ends_in(ports: Ports, parent: Job, inbox: Sets, group: Group) -> Sequence[Sets]:
+    """What a group's children have told, each 200 of them in a node: one read for each node."""
+    if group.total == 1:
+        return [{end: frozenset({0}) for end in End if group.number in inbox.get(end, ())}]
+    keys = [leaf_key(parent.tenant_id, parent.job_id, group.number, node) for node in leaves(group.total)]
+    batches = [keys[first : first + LIST_MAX] for first in range(0, len(keys), LIST_MAX)]
+    return [sets for batch in batches for sets in await ports.side.united(batch)]
+
+
+def counts_of(group: Group, ends: Sequence[Sets]) -> Counts:
+    return Counts(group.total, *(sum(len(sets.get(end, ())) for sets in ends) for end in End))

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from shared.children import Group, child_id, latest_groups
 from shared.envelope import Envelope, seal
 from shared.errors import NotFound
-from shared.fan_in import RADIX, End, Sets, end_of_group, inbox_key, is_hurt, leaf_key, leaves
+from shared.fan_in import RADIX, End, Sets, end_of_group, inbox_key, is_hurt
 from shared.flow import Counts, Fault, Plan, Seen, Start, StepState, plan, ready
 from shared.flow_view import Told
 from shared.job import Job, compact_json
@@ -30,6 +30,7 @@ from shared.payloads.results import ErrorBody
 from shared.ports import Ports
 from shared.runtime.children import chunks, ends_of
 from shared.runtime.documents import response_of
+from shared.runtime.fan_in import counts_of, ends_in
 from shared.runtime.pruning import prune
 
 DATA_BYTES_MAX: Final = 16 * 1024
@@ -158,6 +159,7 @@ async def told_of(ports: Ports, tree: Tree, *, with_data: bool) -> tuple[Plan, d
     seen = {name: _seen(tree, tree.groups[name], *_of_row(row)) for name, row in rows.items()}
     seen |= {name: _seen(tree, tree.groups[name], counts, error) for name, (counts, error) in counted.items()}
     told = {name: await _told(ports, row, with_data=with_data) for name, row in rows.items() if row is not None}
+    told |= {name: Told(started_at=tree.groups[name].began_at) for name in mapped}
     return await _judged(ports, tree, seen), told
 
 
@@ -169,15 +171,9 @@ def _of_row(row: Job | None) -> tuple[Counts, Fault | None]:
 
 async def _counted(ports: Ports, tree: Tree, name: str) -> tuple[Counts, Fault | None]:
     """Of a mapped step: one read for each 200 jobs, and one of the first that failed."""
-    group, job = tree.groups[name], tree.job
-    keys = [leaf_key(job.tenant_id, job.job_id, group.number, node) for node in leaves(group.total)]
-    found: list[Sets] = []
-    for some in chunks(keys, LIST_MAX):
-        found += await ports.side.united(some)
-    if group.total == 1:
-        found = [{end: frozenset({0}) for end in End if group.number in tree.inbox.get(end, frozenset())}]
-    sums = [sum(len(sets.get(end, frozenset())) for sets in found) for end in (End.OK, End.PARTLY, End.BAD)]
-    return Counts(group.total, *sums), await _first_fault(ports, tree, group, found)
+    group = tree.groups[name]
+    found = await ends_in(ports, tree.job, tree.inbox, group)
+    return counts_of(group, found), await _first_fault(ports, tree, group, found)
 
 
 async def _first_fault(ports: Ports, tree: Tree, group: Group, found: Sequence[Sets]) -> Fault | None:

@@ -11,6 +11,7 @@ from shared.cost import of_job
 from shared.errors import InvalidInput, NotFound
 from shared.job import Job, rfc3339
 from shared.payloads import read_payload
+from shared.payloads.base import Payload
 from shared.payloads.results import ErrorBody, Response, ResponseData
 from shared.retry import DELAY_S_MAX
 from shared.runtime.api.app import Call
@@ -18,6 +19,7 @@ from shared.runtime.api.filters import Query
 from shared.runtime.api.messages import Answer, Caller, answer_json
 from shared.runtime.api.problems import Refusal
 from shared.runtime.documents import payload_key
+from shared.runtime.fan_in import left_of
 from shared.runtime.stats import memory_mb
 from shared.status import Status
 from shared.view import MoveView, view_of
@@ -92,10 +94,7 @@ class Result(Response):
 
 
 async def submit(call: Call) -> Answer:
-    document = call.json()
-    if not isinstance(document, dict):
-        raise InvalidInput("invalid_payload", "a JSON object", field="(the document)")
-    payload = read_payload(to_json(_of_caller(document, call.caller)))
+    payload = payload_in(call)
     headers = SubmitHeaders.model_validate({"Idempotency-Key": call.request.headers.get("idempotency-key")})
     delay_s = call.query(DelayQuery).delay_s
     job, is_new = await call.service.accept(payload, idempotency_key=headers.idempotency_key, delay_s=delay_s)
@@ -104,7 +103,7 @@ async def submit(call: Call) -> Answer:
 
 
 async def get(call: Call) -> Answer:
-    return _shown(200, call, await _job(call))
+    return _shown(200, call, await job_of(call))
 
 
 async def cancel(call: Call) -> Answer:
@@ -120,7 +119,7 @@ async def redrive(call: Call) -> Answer:
 
 
 async def payload(call: Call) -> Answer:
-    job = await _job(call)
+    job = await job_of(call)
     if job.payload_place == "s3":
         href = await call.ports.objects.presign(payload_key(job), seconds=LINK_S)
         return answer_json(200, PayloadView(href=href))
@@ -128,21 +127,22 @@ async def payload(call: Call) -> Answer:
 
 
 async def events(call: Call) -> Answer:
-    moves = await call.service.history(await _job(call))
+    moves = await call.service.history(await job_of(call))
     return answer_json(200, Events(events=list(moves)))
 
 
 async def failures(call: Call) -> Answer:
-    return answer_json(200, Failures(errors=list(await call.service.failures(await _job(call)))))
+    return answer_json(200, Failures(errors=list(await call.service.failures(await job_of(call)))))
 
 
 async def reasons(call: Call) -> Answer:
-    job = await _job(call)
-    return answer_json(200, Why(job_id=job.job_id, status=job.status, reasons=why(job, call.ports.now())))
+    job = await job_of(call)
+    left = await left_of(call.ports, job) if job.status is Status.WAITING else ()
+    return answer_json(200, Why(job_id=job.job_id, status=job.status, reasons=why(job, call.ports.now(), left)))
 
 
 async def result(call: Call) -> Answer:
-    job = await _job(call)
+    job = await job_of(call)
     response = await call.service.result(job)
     bucket, prefix = call.ports.objects.bucket, f"artifacts/{job.tenant_id}/{job.job_id}/"
     urls = sorted(_urls(response.data.model_dump(mode="json"), f"s3://{bucket}/{prefix}"))
@@ -161,7 +161,16 @@ async def result(call: Call) -> Answer:
 # --- small things -----------------------------------------------------------------------------------------------------
 
 
-async def _job(call: Call) -> Job:
+def payload_in(call: Call) -> Payload:
+    """The body of a submission."""
+    document = call.json()
+    if not isinstance(document, dict):
+        raise InvalidInput("invalid_payload", "a JSON object", field="(the document)")
+    return read_payload(to_json(_of_caller(document, call.caller)))
+
+
+async def job_of(call: Call) -> Job:
+    """The caller's, that the path names."""
     return await call.service.get(call.caller.tenant_id, _id(call))
 
 
