@@ -182,6 +182,7 @@ def job_facts(view: JobView, now: int, failures: Iterable[ErrorBody] = (), paylo
         "status": status_text(view.status),
         "tenant": view.tenant_id,
         "user": view.user_id,
+        "priority": view.priority if view.priority != "normal" else None,
         "attempts": f"{view.attempts} of {view.attempts_max} failed" if view.attempts else None,
         "progress": "  ".join(part for part in (_percent(view), counted(progress), saying) if part),
         "due": view.next_attempt_at,

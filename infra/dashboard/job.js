@@ -142,6 +142,7 @@ function facts(job) {
     ["Started", job.started_at && ago(job.started_at)],
     ["Ended", job.completed_at && [ago(job.completed_at), " after ", lasted(job.created_at, job.completed_at)]],
     ["Next attempt", job.next_attempt_at && !OVER.has(job.status) && ago(job.next_attempt_at)],
+    ["Priority", job.priority !== "normal" && job.priority],
     ["Attempts", `${job.attempts} of ${job.attempts_max} spent`],
     ["Worker", job.worker_id && h("code", job.worker_id)],
     ["Kind of failure", job.fingerprint && h("a", { href: `#/jobs?error=${encodeURIComponent(job.fingerprint)}` }, h("code", job.fingerprint))],

@@ -29,7 +29,7 @@ function depths({ queues, dead_letters: dead }) {
   const cell = (value) => h(`td.number${value ? "" : ".zero"}`, number(value));
   const heads = ["Queue", "Waiting", "In flight", "Delayed"];
   return [h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Queues" }, h("table.types", h("thead", h("tr", heads.map((name, at) => h(at ? "th.number" : "th", { scope: "col" }, name)))),
-    h("tbody", queues.map((one) => h("tr", h("th", { scope: "row" }, one.type), cell(one.waiting), cell(one.in_flight), cell(one.delayed)))))),
+    h("tbody", queues.map((one) => h("tr", h("th", { scope: "row" }, one.type, one.lane && h("span.quiet", ` ${one.lane}`)), cell(one.waiting), cell(one.in_flight), cell(one.delayed)))))),
   h("p.quiet.fine", dead ? h("span.code-word", many(dead, "dead letter")) : "No dead letters", ". They go back to their queues by themselves. SQS counts up to a minute late.")];
 }
 

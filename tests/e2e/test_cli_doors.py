@@ -85,6 +85,14 @@ def test_what_waits_is_cancelled_and_refusals_are_the_same(run: Run) -> None:
     assert run("submit", "generic", "operation=fail", "--key", "k").code == 2
 
 
+def test_an_urgent_job_says_so(run: Run) -> None:
+    for given in (("--priority", "urgent"), ("priority=urgent",)):
+        job_id = run("submit", "generic", "operation=echo", *given).out.strip()
+        assert "urgent" in run("status", job_id).out
+        assert run("status", job_id, "--json").document["priority"] == "urgent"
+    assert run("submit", "generic", "operation=echo", "--priority", "soon").code == 2
+
+
 def test_types_are_told_alike(run: Run, longshore: Longshore) -> None:
     assert run("types", "extract").out == longshore("types", "extract").out
     assert run("types", "extract", "--json").document == longshore("types", "extract", "--json").document

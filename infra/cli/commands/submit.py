@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -15,6 +15,7 @@ from infra.cli.options import Command, Options, options
 from infra.cli.selecting import complete_type
 from infra.cli.trouble import FAILED
 from shared.errors import InvalidInput
+from shared.lanes import Priority
 
 if TYPE_CHECKING:
     from infra.cli.client import Jobs
@@ -45,9 +46,17 @@ def read_delay_s(_ctx: click.Context, _param: click.Parameter, text: str) -> flo
 @click.option("--payload", metavar="JSON", help="The payload as JSON, @FILE, or - for standard input.")
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and payload is the same job.")
 @click.option("--delay", "delay_s", metavar="TIME", default="0", callback=read_delay_s, help="Not before: 90s, 2h, 1d.")
+@click.option("--priority", type=click.Choice(get_args(Priority)), help="Before or behind other jobs; else normal.")
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 def command(
-    *, job_type: str, assignments: tuple[str, ...], payload: str | None, key: str | None, delay_s: float, watch: bool
+    *,
+    job_type: str,
+    assignments: tuple[str, ...],
+    payload: str | None,
+    key: str | None,
+    delay_s: float,
+    priority: Priority | None,
+    watch: bool,
 ) -> int:
     """Submit a job.
 
@@ -61,11 +70,12 @@ def command(
       longshore submit extract database=shop.db tables=orders output_format=csv
       longshore submit extract database=secret://shop query='select * from t'
       longshore submit restore --payload @restore.json --key nightly --delay 2h
+      longshore submit generic operation=count parameters.to:=20 --priority urgent
 
     A database is the path of an SQLite file, postgresql://user@host/name, secret://NAME (see `longshore secret`) or
     env://NAME. The job's id is printed; with --watch, the exit code is 1 if the job fails.
     """
-    document = _document(job_type, payload, assignments)
+    document = _document(job_type, payload, assignments) | ({"priority": priority} if priority else {})
     return asyncio.run(_submit(options(), document, key=key, delay_s=delay_s, follow=watch))
 
 

@@ -7,8 +7,9 @@ from typing import Final, Literal
 from pydantic import BaseModel
 
 from shared.errors import LongshoreError
+from shared.lanes import routed
 from shared.payloads import TYPES
-from shared.ports import Ports
+from shared.ports import Depth, Ports
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import Answer, Role, answer_json
 from shared.status import Status
@@ -42,7 +43,7 @@ async def get_deep_health(call: Call) -> Answer:
         "jobs_table": ports.jobs.get(tenant, "health"),
         "side_table": ports.side.get("health", "health"),
         "bucket": ports.objects.get("health"),
-        "queues": asyncio.gather(*(ports.queues.depth(name) for name in TYPES)),
+        "queues": asyncio.gather(*(_depths(ports, name) for name in TYPES)),
         "reactor": _reactor_late_s(ports, tenant),
     }
     parts = dict(zip(asked, await asyncio.gather(*(_part(each) for each in asked.values())), strict=True))
@@ -65,9 +66,14 @@ async def _reactor_late_s(ports: Ports, tenant_id: str) -> float:
     """Since when the oldest of the tenant's newest jobs has been due whose queue is empty: nobody was told of it."""
     page, now = await ports.jobs.list(tenant_id, limit=LOOKED_AT), ports.now()
     due = [job for job in page.jobs if job.status is Status.QUEUED and job.due_at < now and job.type in TYPES]
-    depths = {name: await ports.queues.depth(name) for name in {job.type for job in due}}
-    empty = {name for name, depth in depths.items() if not depth.waiting + depth.in_flight + depth.delayed}
-    return max(((now - job.due_at) / 1000 for job in due if job.type in empty), default=0.0)
+    depths = {name: await _depths(ports, name) for name in {job.type for job in due}}
+    late = (job for job in due if depths[job.type][routed(job.type, job.priority, depths[job.type])] == Depth(0, 0, 0))
+    return max(((now - job.due_at) / 1000 for job in late), default=0.0)
+
+
+async def _depths(ports: Ports, job_type: str) -> dict[str, Depth]:
+    """Of all queues of a type."""
+    return {queue: await ports.queues.depth(queue) for queue in await ports.queues.queues_of(job_type)}
 
 
 ROUTE: Final = Route(

@@ -10,9 +10,10 @@ from pydantic import BaseModel, Field
 
 from shared.audit import Report
 from shared.errors import NotFound
+from shared.lanes import split
 from shared.payloads import TYPES
 from shared.payloads.base import Name
-from shared.ports import DEAD_LETTERS
+from shared.ports import DEAD_LETTERS, Depth
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.filters import Query
 from shared.runtime.api.jobs import LINK_S
@@ -31,6 +32,8 @@ class QueueView(BaseModel):
     """As SQS guesses, up to a minute late: messages to be received, those that a worker has, those whose delay runs."""
 
     type: str
+    lane: str | None = None
+    """None: the type's own queue."""
     waiting: int
     in_flight: int
     delayed: int
@@ -78,10 +81,17 @@ async def get_stats(call: Call) -> Answer:
 
 
 async def list_queues(call: Call) -> Answer:
-    depths = await asyncio.gather(*(call.ports.queues.depth(name) for name in sorted(TYPES)))
-    queues = [QueueView(type=name, **asdict(depth)) for name, depth in zip(sorted(TYPES), depths, strict=True)]
-    dead = await call.ports.queues.depth(DEAD_LETTERS)
-    return answer_json(200, QueueViews(queues=queues, dead_letters=dead.waiting + dead.in_flight + dead.delayed))
+    queues = call.ports.queues
+    names = [queue for some in await asyncio.gather(*map(queues.queues_of, sorted(TYPES))) for queue in some]
+    depths = await asyncio.gather(*map(queues.depth, (*names, DEAD_LETTERS)))
+    views = [_queue_view(name, depth) for name, depth in zip(names, depths, strict=False)]
+    dead = depths[-1]
+    return answer_json(200, QueueViews(queues=views, dead_letters=dead.waiting + dead.in_flight + dead.delayed))
+
+
+def _queue_view(queue: str, depth: Depth) -> QueueView:
+    job_type, lane = split(queue)
+    return QueueView(type=job_type, lane=lane, **asdict(depth))
 
 
 async def list_quarantine(call: Call) -> Answer:

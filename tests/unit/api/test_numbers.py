@@ -12,7 +12,8 @@ from shared.runtime import stats
 from shared.runtime.api.messages import Caller, Role
 from shared.runtime.audit import daily_audit
 from shared.runtime.quarantine import quarantine
-from tests.unit.api.test_api import ANN, EVE, Client, document, with_client
+from tests.unit.api.test_api import ANN, EVE, Client, document, done, with_client
+from tests.world import World, in_world
 
 ADMIN = Caller("acme", "root", Role.ADMIN)
 
@@ -71,6 +72,27 @@ def test_the_stacks_operator_sees_every_queue_and_a_tenants_does_not() -> None:
             assert (await client.ask("GET", path, caller=ANN)).status == 403
 
     with_client(story)
+
+
+def test_every_lane_has_a_depth_and_a_health_of_its_own() -> None:
+    async def story(world: World) -> None:
+        client = Client(world)
+        await world.ports.queues.send([Outgoing("generic", "{}", lane="low")])
+        queues = document(await client.ask("GET", "/queues", caller=ADMIN))["queues"]
+        assert [(queue.get("lane"), queue["waiting"]) for queue in queues] == [
+            ("urgent", 0), ("high", 0), (None, 0), ("low", 1),
+        ]  # fmt: skip
+        body = {"type": "generic", "operation": "x", "priority": "urgent"}
+        job_id = document(await client.ask("POST", "/jobs", body))["job_id"]
+        assert document(await client.ask("GET", f"/jobs/{job_id}"))["priority"] == "urgent"
+        row = await world.ports.jobs.get("acme", job_id)
+        assert row is not None
+        world.jobs.rows[row.key] = replace(row, due_at=world.ports.now() - 600_000)
+        assert (await client.ask("GET", "/health/deep")).status == 503, "what waits in another lane is not its wake-up"
+        await world.react()
+        assert (await client.ask("GET", "/health/deep")).status == 200
+
+    in_world(done, story, lanes=True)
 
 
 def test_what_is_in_quarantine_is_listed_shown_and_sent_again() -> None:
