@@ -70,6 +70,7 @@ def new_job(
         payload=envelope.body if place == "row" else None,
         payload_place=place,
         payload_hash=envelope.payload_hash,
+        throttles=envelope.payload.throttles() if envelope.payload else None,
         user_id=envelope.user_id,
         worker_id=envelope.worker_id,
         metadata=envelope.metadata,

@@ -4,6 +4,7 @@
     created RUNNING by `start`              → a wake-up when its lease is over: no message stands for it
     moved into WAITING                      → a look whether its children are over already; a wake-up at its deadline
     a child is over                         → its end is told to its parent
+    left RUNNING, or over, and has a place  → the place goes to who waits for it
     a parent failed or was cancelled        → a job that cancels what its children still do
 
 A wake-up is an SQS message with a delay of up to 900 s, or a one-off schedule beyond. The same record again sends the
@@ -14,12 +15,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from shared.children import Link, read_link
-from shared.envelope import Wakeup, wakeup_body
+from shared.envelope import DEADLINE, Wakeup, wakeup_body
 from shared.fan_in import END_OF, End
 from shared.ids import digest
 from shared.job import Job, read_history_entry
 from shared.ports import Outgoing
 from shared.status import Event, Status
+from shared.throttle import Room, read_throttles
 
 DELAY_MAX_S: Final = 900
 """SQS DelaySeconds: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html"""
@@ -44,7 +46,7 @@ class Dispatch:
     wakeup: Wakeup
     due_at: int
     why: str = ""
-    """Part of the schedule's name: one `seq` may have two."""
+    """Part of the schedule's name."""
     lane: str | None = None
 
 
@@ -80,7 +82,16 @@ class Prune:
     parent: Job
 
 
-Act = Dispatch | Report | Look | Prune
+@dataclass(frozen=True, slots=True)
+class Vacate:
+    """The run of this epoch is over, or will never begin: its place (`shared/throttle.py`) is another's."""
+
+    job: Job
+    room: Room
+    epoch: int
+
+
+Act = Dispatch | Report | Look | Prune | Vacate
 
 SAD_ENDS: Final = frozenset({Status.FAILED, Status.CANCELLED})
 
@@ -91,6 +102,10 @@ def consequences(old: Job | None, new: Job | None) -> tuple[Act, ...]:
         return ()
     if old is not None and (old.status, old.seq) == (new.status, new.seq):
         return ()
+    return (*_of_move(old, new), *_vacated(old, new))
+
+
+def _of_move(old: Job | None, new: Job) -> tuple[Act, ...]:
     dispatch = Dispatch(new.type, Wakeup(new.tenant_id, new.job_id, new.seq), new.due_at, lane=new.priority)
     match new.status:
         case Status.QUEUED:
@@ -98,9 +113,26 @@ def consequences(old: Job | None, new: Job | None) -> tuple[Act, ...]:
         case Status.RUNNING if old is None and _first_event(new) is Event.START:
             return (dispatch,)
         case Status.WAITING:
-            late = () if new.deadline_at is None else (replace(dispatch, due_at=new.deadline_at, why="deadline"),)
-            return (Look(new), *late)
+            return (Look(new), *_at_deadline(new, dispatch))
     return (*_told(new), *_pruned(new)) if new.status.is_terminal else ()
+
+
+def _at_deadline(waiting: Job, dispatch: Dispatch) -> tuple[Dispatch, ...]:
+    """A flow waits many times for the same deadline, with one schedule: the same name again changes nothing."""
+    if waiting.deadline_at is None:
+        return ()
+    wakeup = replace(dispatch.wakeup, seq=DEADLINE)
+    return (replace(dispatch, wakeup=wakeup, due_at=waiting.deadline_at, why=str(waiting.deadline_at)),)
+
+
+def _vacated(old: Job | None, new: Job) -> tuple[Vacate, ...]:
+    """A place that was handed over, or taken, may be kept for a run that has not begun."""
+    room = read_throttles(new.throttles).room
+    if room is None or old is None or new.status is Status.RUNNING:
+        return ()
+    if old.status is Status.RUNNING:
+        return (Vacate(new, room, old.epoch),)
+    return (Vacate(new, room, new.epoch + 1),) if new.status.is_terminal else ()
 
 
 def _told(child: Job) -> tuple[Report, ...]:

@@ -60,6 +60,8 @@ class Job:
     """The type's own fields as JSON, if small; else beside the row, keyed by `payload_hash`."""
     payload_place: str = "row"
     payload_hash: str
+    throttles: str | None = None
+    """What it waits for before each run: `shared/throttle.py`."""
     user_id: str | None = None
     worker_id: str | None = None
     metadata: str | None = None

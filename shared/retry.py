@@ -9,6 +9,7 @@ from typing import Final
 
 from shared.circuit import Breaker
 from shared.errors import LongshoreError, Permanent, Transient
+from shared.throttle import Concurrency, Throttle
 
 DELAY_S_MAX: Final = 366 * 24 * 3600
 """Nothing is put off for longer, whoever asks."""
@@ -33,10 +34,14 @@ class Policy:
     inline_result: bool = False
     circuit: Breaker | None = None
     """Set: this type's jobs all need one world; while it is broken, those of the same tenant are left in the queue."""
+    throttles: tuple[Throttle, ...] = ()
+    """What jobs of this type wait for before they begin: rates, and one concurrency at most."""
 
     def __post_init__(self) -> None:
         if self.attempts_max < 1 or self.timeout_s < 1 or not 0 <= self.base_delay_s <= self.max_delay_s:
             raise ValueError(f"attempts_max and timeout_s must be at least 1, 0 <= base_delay_s <= max_delay_s: {self}")
+        if sum(isinstance(throttle, Concurrency) for throttle in self.throttles) > 1:
+            raise ValueError("one Concurrency: of two, a job would keep the place of one while it waits for the other")
 
 
 def is_permanent(error: BaseException, policy: Policy) -> bool:

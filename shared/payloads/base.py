@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema
 
 from shared.lanes import Priority
 from shared.retry import Policy
+from shared.throttle import throttles_text
 
 
 def _either_spelling(name: str) -> str | AliasChoices:
@@ -92,6 +93,19 @@ class Payload(BaseModel):
         schema = handler.resolve_ref_schema(reference)
         schema["required"] = ["type", *schema.get("required", ())]
         return reference
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: object) -> None:
+        """A throttle by a field that is not there is the author's mistake, told when the type is declared."""
+        for throttle in cls.policy.throttles:
+            if throttle.by not in {"tenant", *cls.model_fields}:
+                raise TypeError(
+                    f"{cls.__name__} is throttled by {throttle.by!r}: 'type', 'tenant', or one of its fields"
+                )
+
+    def throttles(self) -> str | None:
+        """What this job waits for, as its row keeps it."""
+        return throttles_text(self.effective_policy().throttles, self.tenant_id, dict(self))
 
     def effective_policy(self) -> Policy:
         """The type's policy, with what this payload's own options change of it."""

@@ -10,16 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from shared.consequences import Act, Dispatch, Later, Look, Prune, Record, Report, consequences, routed
+from shared.consequences import Act, Dispatch, Later, Look, Prune, Record, Report, Vacate, consequences, routed
 from shared.errors import LongshoreError, WorldFault
 from shared.payloads import TYPES
 from shared.ports import Outgoing, Ports
 from shared.runtime.fan_in import look, tell, together
 from shared.runtime.logs import get_logger
+from shared.runtime.parking import vacate
 from shared.runtime.pruning import prune
 from shared.runtime.quarantine import quarantine
+from shared.throttle import Room
 
-Deed = Later | Report | Look | Prune
+Deed = Later | Report | Look | Prune | Vacate
 
 ReadyAct = Outgoing | Deed | str
 """What to do; a text says why nothing can be done, ever."""
@@ -60,12 +62,15 @@ def _works(tasks: Sequence[_Task], ports: Ports, stack: str) -> Iterator[Awaitab
     """Each tells the sequences of those that must come again."""
     queues: dict[str, list[_Task]] = {}
     reports: list[tuple[Record, Report]] = []
+    rooms: dict[Room, list[tuple[Record, Vacate]]] = {}
     for task in tasks:
         match task.act:
             case Outgoing(job_type=job_type):
                 queues.setdefault(job_type, []).append(task)
             case Report() as report:
                 reports.append((task.record, report))
+            case Vacate() as left:
+                rooms.setdefault(left.room, []).append((task.record, left))
             case str() as reason:
                 yield _give_up([task.record], reason, ports, stack)
             case act:
@@ -74,6 +79,9 @@ def _works(tasks: Sequence[_Task], ports: Ports, stack: str) -> Iterator[Awaitab
         yield _send(group, ports, stack)
     for some in together(report for _, report in reports).values():
         yield _carried([record for record, report in reports if report in some], tell(ports, some), ports, stack)
+    for room, left_it in rooms.items():
+        vacates = [left for _, left in left_it]
+        yield _carried([record for record, _ in left_it], vacate(ports, room, vacates), ports, stack)
 
 
 async def carried_out(act: Deed, ports: Ports) -> None:
@@ -87,6 +95,8 @@ async def carried_out(act: Deed, ports: Ports) -> None:
             await look(ports, act.parent)
         case Prune():
             await prune(ports, act.parent)
+        case Vacate():
+            await vacate(ports, act.room, [act])
 
 
 async def _carried(records: Sequence[Record], work: Awaitable[object], ports: Ports, stack: str) -> set[str]:

@@ -1,4 +1,4 @@
-"""One delivery of one message, from its body to its disposition: read → claim → run → settle → acknowledge.
+"""One delivery of one message, from its body to its disposition: read → gate → claim → run → settle → acknowledge.
 
 - Two writes per job: the claim and the settlement. The message is acknowledged only after the settlement.
 - What to do is decided by pure functions (`envelope.read_message`, `delivery.decide`, `verdict.settle`, the table of
@@ -28,6 +28,7 @@ from shared.runtime.host import Host
 from shared.runtime.logs import count, get_logger
 from shared.runtime.patience import patiently
 from shared.runtime.quarantine import quarantine
+from shared.runtime.throttle import Gate
 from shared.verdict import error_json
 
 P = TypeVar("P", bound=Payload)
@@ -76,6 +77,7 @@ class Worker(Generic[P]):
         self._ports = ports
         self._stack = stack
         self._attempt = Attempt(job_type, ports)
+        self._gate = Gate(ports, job_type.type, is_throttled=bool(job_type.payload_model.policy.throttles))
 
     async def handle(self, message: Message, host: Host) -> Disposition:
         try:
@@ -94,8 +96,13 @@ class Worker(Generic[P]):
         delivery = self._delivery(parcel, message)
         if shut_s := await self._shut_s(parcel.tenant_id):
             return Hide(shut_s, "circuit_open")
+        entered = await self._gate.enter(parcel, delivery, host.lease_until())
+        if isinstance(entered, Action):
+            return await self._go_on(Unclaimed(entered, None), parcel, message, host)
         async with host.floor.company():
             found = await self._claim(await self._first_move(parcel, host), delivery, host)
+            if isinstance(found, Unclaimed):
+                await self._gate.left(entered, found.row)
             if not _wants_to_be_alone(found):
                 return await self._go_on(found, parcel, message, host)
         async with host.floor.alone():

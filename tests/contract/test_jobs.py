@@ -52,6 +52,7 @@ def test_a_row_comes_back_as_it_was_written_every_attribute_of_it(world: World) 
         groups="0 a 1 0 1, 1 b 2 0 1",
         redrives=1,
         parent="job_p 0 0 1 - a",
+        throttles="[]",
         user_id="user",
         worker_id="worker",
         metadata="{}",

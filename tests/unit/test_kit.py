@@ -261,11 +261,11 @@ def test_a_field_or_type_that_does_not_exist_is_no_silent_mismatch(longshore: Lo
 
 
 def test_every_fault_is_tried_at_every_call(longshore: Longshore) -> None:
-    """Put the row, send the wake-up, claim, settle."""
+    """Put the row, send the wake-up, see what is paused, claim, settle."""
     played: list[list[str]] = []
     points = longshore.crash_points(ECHO, lambda kit: played.append(kit.world.plan.calls))
-    assert played[0] == ["jobs.apply", "queues.send", "jobs.apply", "jobs.apply"]
-    assert points == 4 * 5 == len(played) - 1
+    assert played[0] == ["jobs.apply", "queues.send", "side.query", "jobs.apply", "jobs.apply"]
+    assert points == 5 * 5 == len(played) - 1
 
 
 def test_an_effect_that_happens_twice_is_found_with_the_call_that_it_takes(longshore: Longshore) -> None:
@@ -282,8 +282,8 @@ def test_an_effect_that_happens_twice_is_found_with_the_call_that_it_takes(longs
     with pytest.raises(AssertionError) as caught:
         longshore.crash_points(ECHO, check)
     (story,) = caught.value.__notes__
-    assert story.startswith("killed before call 4:\n    1 jobs.apply\n    2 queues.send\n")
-    assert "    4 jobs.apply  <--\n" in story
+    assert story.startswith("killed before call 5:\n    1 jobs.apply\n    2 queues.send\n")
+    assert "    5 jobs.apply  <--\n" in story
     assert "run_began" in story
 
 

@@ -16,6 +16,7 @@ from shared.consequences import consequences
 from shared.errors import InvalidInput
 from shared.job import Job, history_entry
 from shared.status import Event, Status
+from shared.throttle import Concurrency, Rate, throttles_text
 from tests.unit.test_audit import job
 
 RECORD = {
@@ -90,16 +91,26 @@ def test_a_pattern_without_a_local_twin_is_refused_by_its_path(text: str, field:
 
 # --- our own filters, against what the code does with a record ---
 
-ROWS = [
+THROTTLES = [
+    throttles_text(throttles, "t", {}) for throttles in ((Concurrency(1, by="tenant"),), (Rate(1, 1, by="tenant"),))
+]
+
+MORE: list[dict[str, str | None]] = [
+    {},
+    {"parent": "job_p 0 0 1 - step"},
+    {"groups": "0 step 1 0 1"},
+    *({"throttles": text} for text in THROTTLES),
+]
+
+ROWS: list[Job | None] = [
     None,
     *(
-        job(status, seq=seq, lease_until=1, history=(history_entry(1, event, "who"),), parent=parent, groups=groups)
-        for status, seq, event, parent, groups in itertools.product(
+        job(status, seq=seq, lease_until=1, history=(history_entry(1, event, "who"),), **more)
+        for status, seq, event, more in itertools.product(
             Status,
             (1, 2),
             (Event.SUBMIT, Event.START, Event.CLAIM_BARE),
-            (None, "job_p 0 0 1 - step"),
-            (None, "0 step 1 0 1"),
+            MORE,
         )
     ),
 ]
@@ -126,3 +137,6 @@ def test_every_record_that_something_follows_from_reaches_the_reactor() -> None:
     assert all(passes(raw(old, new), patterns) for old, new in needed)
     assert not passes(raw(job(Status.QUEUED), job(Status.RUNNING)), patterns), "a claim wakes nobody"
     assert not passes(raw(job(Status.RUNNING), job(Status.SUCCESS)), patterns), "nor does a settlement"
+    only_rated = {"throttles": THROTTLES[1]}
+    settled = raw(job(Status.RUNNING, **only_rated), job(Status.SUCCESS, **only_rated))
+    assert not passes(settled, patterns), "nor does one of a job that has a rate, and no place"
