@@ -18,7 +18,11 @@ PROSE += sorted((ROOT / "docs").rglob("*.md"))
 LINES_MAX = 300
 FUNCTION_LINES_MAX = 40
 IMPURE = {"asyncio", "datetime", "os", "random", "secrets", "socket", "subprocess", "threading", "time", "uuid"}
-PURE_MAY = {("shared/operations.py", "asyncio"), ("shared/job.py", "datetime"), ("shared/schedule_times.py", "datetime")}
+PURE_MAY = {
+    ("shared/operations.py", "asyncio"),
+    ("shared/job.py", "datetime"),
+    ("shared/schedule_times.py", "datetime"),
+}
 """Operations are run, not decided; a job's times are written as RFC 3339, a schedule's are a calendar's: no clock is
 read."""
 
@@ -83,7 +87,13 @@ NOT_CORE = (
 )
 """Job types, what they alone need, and what nobody needs to read to understand the rest."""
 
-FRONT_DOOR = ("shared/runtime/api/", "shared/runtime/watchers.py", "shared/watching.py", "handlers/api.py")
+FRONT_DOOR = (
+    "shared/runtime/api/",
+    "shared/runtime/watchers.py",
+    "shared/watching.py",
+    "shared/estimate.py",
+    "handlers/api.py",
+)
 
 NUMBERS = ("shared/stats.py", "shared/cost.py", "shared/runtime/stats.py", "shared/runtime/api/numbers.py")
 

@@ -171,3 +171,17 @@ def test_a_flow_that_waits_says_for_which_steps_and_how_many_jobs_are_left(ask: 
         "It waits for its children: the job of `one` is not over.",
     ]
     assert told["reasons"][0]["until"] == "2026-01-08T00:00:00.000Z"
+
+
+# --- before it starts -------------------------------------------------------------------------------------------------
+
+
+def test_an_estimate_is_of_the_tenants_own_numbers_and_leaves_nothing_behind(ask: Asked) -> None:
+    body = {"type": "flow", "steps": [step("first"), over({"$from": "first", "path": "data.items"})]}
+    status, told = ask("/estimates", body, assume_items="3")
+    assert (status, told["jobs"]) == (200, 5)
+    assert "generic: 1 s a run: none has ended in the last 24 hours" in told["assumed"]
+    assert ask("/jobs")[1]["jobs"] == []
+    status, problem = ask("/estimates", {"type": "flow", "steps": [step("a", needs=["b"])]})
+    assert (status, problem["problems"][0]["field"]) == (422, "steps.0.needs.0")
+    assert ask("/estimates", {**body, "tenant_id": "evil"})[0] == 403
