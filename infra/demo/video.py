@@ -16,7 +16,7 @@ def generate(path: Path, seconds: int = 4, size: tuple[int, int] = (640, 360)) -
     width, height = size
     pattern = f"testsrc2=size={width}x{height}:rate={RATE}:duration={seconds}[out0]"
     tone = f"sine=frequency=440:sample_rate={SAMPLES_PER_S}:duration={seconds}[out1]"
-    options = {"fflags": "+bitexact", "movflags": "faststart"}
+    options = {"movflags": "faststart"}
     with (
         av.open(f"{pattern};{tone}", format="lavfi") as made,
         av.open(str(path), "w", format="mp4", options=options) as file,

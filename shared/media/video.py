@@ -4,7 +4,7 @@ Rules of this file:
 1. The source is hostile. Formats are named one by one, for a playlist would have FFmpeg open what it names; a frame has
    a largest size, which decoders know before they take memory for it; whatever FFmpeg can't read is Permanent.
 2. The target is only ever written to, never sought in: a fragmented MP4, which browsers play while it arrives.
-3. The same source makes the same bytes: encoders have one thread, and no file tells when or by what it was made.
+3. The same source makes the same bytes: encoders have one thread, and no file tells when it was made.
 4. Times are the source's own, from zero on, so that what varies its frame rate keeps it; so is what its colours mean.
 """
 
@@ -42,7 +42,7 @@ WHOLE_WITHIN_S: Final = 1
 
 _LIMITS: Final = {"max_pixels": str(PIXELS_MAX)}
 _READING: Final = {"format_whitelist": FORMATS, "protocol_whitelist": "none", **_LIMITS}
-_WRITING: Final = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov", "fflags": "+bitexact"}
+_WRITING: Final = {"movflags": "frag_keyframe+empty_moov+default_base_moof+delay_moov"}
 """https://ffmpeg.org/ffmpeg-formats.html"""
 
 
@@ -112,8 +112,6 @@ def transcode(source: BinaryIO, target: Target, wanted: Wanted, tell: Tell) -> M
         work = _Work(inside, outside, shape, wanted)
         with _readable("damaged_video"):
             for packet in inside.demux(*work.tracks):
-                if packet.is_corrupt and inside.format.name != "mpegts":  # a broadcast has gaps, and goes on
-                    raise _damaged("it breaks off within a packet")
                 for frame in packet.decode():
                     work.take(frame)
                 tell(work.frames, work.frames_expected)
