@@ -10,6 +10,7 @@ Every decision is made from the row that refused the claim (a failed condition's
     RUNNING, leased           acknowledge                     hide: max(lease left + 5 s, min(30 s × 2^receives, 900 s))
     RUNNING, lease over       acknowledge                     cancelled if flagged; else bury or reclaim
     WAITING                   acknowledge                     expire if its deadline is over, hide if it nearly is
+                              (so for a seq of 0, the wake-up at a deadline)
     terminal                  acknowledge                     acknowledge
 """
 
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from shared.envelope import Envelope, Wakeup
+from shared.envelope import DEADLINE, Envelope, Wakeup
 from shared.ids import derived_job_id
 from shared.job import Job, attributes
 from shared.moves import CLOCK_SKEW_MS
@@ -82,6 +83,8 @@ def decide(row: Job | None, delivery: Delivery, now: int) -> Action:
         return Action(Do.QUARANTINE, f"job {row.job_id} is of type {row.type}, not {delivery.type}")
     if delivery.payload_hash not in {None, row.payload_hash}:
         return Action(Do.QUARANTINE, f"job {row.job_id} exists with another payload")
+    if delivery.seq == DEADLINE:
+        return _at_deadline(row, now)
     if delivery.seq != row.seq:
         return Action(Do.ACKNOWLEDGE, "stale")
     match row.status:
@@ -105,6 +108,13 @@ def _queued(row: Job, now: int) -> Action:
     if row.due_at <= now + CLOCK_SKEW_MS:
         return Action(Do.CLAIM, "due")
     return Action(Do.HIDE, "not_due", min(_seconds_up(row.due_at - now), HIDE_MAX_S))
+
+
+def _at_deadline(row: Job, now: int) -> Action:
+    if row.status is Status.WAITING:
+        return _waiting(row, now)
+    is_over = permitted(Event.EXPIRE, attributes(row), {"now": now})
+    return Action(Do.EXPIRE, "deadline_over") if is_over else Action(Do.ACKNOWLEDGE, "not_waiting")
 
 
 def _waiting(row: Job, now: int) -> Action:

@@ -31,9 +31,13 @@ VERSION: Final = 1
 P = TypeVar("P", bound=Payload)
 
 
+DEADLINE: Final = 0
+"""In the place of a `seq`: a job may be queued many times before its deadline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wakeup:
-    """Look at this row: its `seq`-th move into QUEUED is due."""
+    """Look at this row: its `seq`-th move into QUEUED is due; or, for `DEADLINE`, what it waits for is overdue."""
 
     tenant_id: str
     job_id: str
@@ -116,8 +120,8 @@ class _WakeupFields(BaseModel):
 
 def _read_wakeup(document: dict[str, object]) -> Wakeup | Unreadable:
     fields = _WakeupFields.model_validate(document)
-    if fields.longshore != VERSION or fields.seq < 1:
-        return Unreadable(f"longshore: version {VERSION} and seq of at least 1 expected")
+    if fields.longshore != VERSION or fields.seq < DEADLINE:
+        return Unreadable(f"longshore: version {VERSION} and seq of at least {DEADLINE} expected")
     return Wakeup(fields.tenant_id, fields.job_id, fields.seq)
 
 

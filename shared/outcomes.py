@@ -57,6 +57,8 @@ class WaitFor:
     checkpoint: str
     fails_fast: bool = False
     timeout_s: float = 24 * 3600.0
+    until: int | None = None
+    """Milliseconds: the same deadline as of the waits before, instead of `timeout_s`."""
     awaits: tuple[int, ...] = ()
     """Numbers of groups of children that were begun already."""
 

@@ -113,7 +113,7 @@ def _waiting(outcome: WaitFor, job: Job, policy: Policy, dice: float, now: int) 
     if not outcome.awaits:
         queued = _again(Event.PROCEED, job, policy, now, now)
         return queued if queued.event is Event.FAIL else replace(queued, changes=dict(queued.changes) | changes)
-    deadline_at = now + round(bounded_s(outcome.timeout_s) * 1000)
+    deadline_at = now + round(bounded_s(outcome.timeout_s) * 1000) if outcome.until is None else outcome.until
     return Verdict(Event.WAIT, changes | {"wait_number": (job.wait_number or 0) + 1, "deadline_at": deadline_at})
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
+from shared.children import read_link
 from shared.job import Job, rfc3339
 from shared.payloads.results import ErrorBody
 from shared.status import Status
@@ -40,6 +41,7 @@ class JobEvent(BaseModel):
     job_id: str
     item_id: str | None = None
     """As the job's metadata name it: the note, row or file that the job is about."""
+    parent_id: str | None = None
     type: str
     status: Status
     version: Version
@@ -65,6 +67,7 @@ def event_of(job: Job) -> JobEvent:
         event="progress" if is_under_way else KINDS[job.status],
         job_id=job.job_id,
         item_id=None if item_id is None else str(item_id),
+        parent_id=read_link(job.parent).parent_id if job.parent else None,
         type=job.type,
         status=job.status,
         version=version_of(job),
@@ -83,7 +86,9 @@ def event_of(job: Job) -> JobEvent:
 
 
 def topics_of(job: Job) -> tuple[str, ...]:
-    return TENANT, f"type:{job.type}", f"job:{job.job_id}"
+    """A child is told to those who ask for it or for its type: a flow may have a hundred thousand."""
+    mine = f"type:{job.type}", f"job:{job.job_id}"
+    return mine if job.parent else (TENANT, *mine)
 
 
 def latest(jobs: Sequence[Job]) -> list[Job]:

@@ -104,7 +104,8 @@ def is_internal(job: Job) -> bool:
 
 
 def wants(subscription: Subscription, event: JobEvent) -> bool:
-    is_its_type = not subscription.types or event.type in subscription.types
+    """A child of another job is told only where its type is asked for."""
+    is_its_type = event.type in subscription.types if subscription.types else event.parent_id is None
     return subscription.disabled_reason is None and event.event in subscription.events and is_its_type
 
 

@@ -49,8 +49,7 @@ async def flow(payload: FlowPayload, context: Context) -> FlowResult | Partial |
         if cut_short := await _make(group, start, position, context):
             return cut_short
     made = replace(position, number=max([position.number, *(group.number + 1 for group in groups)]), index=0)
-    left_s = (position.until - ports.now()) / 1000
-    return WaitFor((), str(made), awaits=under_way(children.job, plan), timeout_s=max(0.0, left_s))
+    return WaitFor((), str(made), awaits=under_way(children.job, plan), until=position.until)
 
 
 async def _make(group: Group, start: Start, position: Position, context: Context) -> Proceed | Snooze | None:

@@ -74,6 +74,9 @@ def test_of_a_batch_each_job_is_told_once_as_it_is_now() -> None:
 
 def test_a_job_is_watched_by_its_tenant_its_type_and_its_id() -> None:
     assert topics_of(job()) == ("tenant", "type:generic", "job:job_1")
+    child = job(parent="job_9 0 3 100000 - each")
+    assert topics_of(child) == ("type:generic", "job:job_1"), "a flow's watchers are not told of each child"
+    assert event_of(child).parent_id == "job_9"
 
 
 def test_frames_hold_every_event_and_none_is_too_large() -> None:

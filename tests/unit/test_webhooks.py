@@ -92,6 +92,9 @@ def test_a_subscription_chooses_events_and_types_and_a_disabled_one_nothing() ->
     assert wants(SUBSCRIPTION.model_copy(update={"types": ("generic",)}), event)
     for chosen in ({"types": ("backup",)}, {"events": ("completed",)}, {"disabled_reason": "gone"}):
         assert not wants(SUBSCRIPTION.model_copy(update=chosen), event)
+    child = event.model_copy(update={"parent_id": "job_9"})
+    assert not wants(SUBSCRIPTION, child), "a hundred thousand children would be as many deliveries"
+    assert wants(SUBSCRIPTION.model_copy(update={"types": ("generic",)}), child)
 
 
 def test_the_same_event_of_the_same_subscription_is_the_same_delivery_and_no_other_is() -> None:
