@@ -34,7 +34,7 @@ from shared.references import Reference, Values, resolve
 from shared.status import Status
 
 RESULTS_MAX: Final = 1_000
-"""A mapped step's result is a list of as many: more are not read into another step."""
+"""Of a mapped step, that may stand in one job of another; a map over them may have a job for each."""
 
 
 class StepState(StrEnum):
@@ -218,13 +218,19 @@ def _begin(board: _Board, number: int, step: Step) -> Seen:
 def _values(board: _Board, number: int, step: Step) -> Values:
     """Of what the step refers to, as far as it was read."""
     well = {name: board.states[name].counts for name in step.sources if board.states[name].state.is_well}
-    for name, counts in well.items():
-        if board.steps[name][1].map is not None and counts is not None and counts.total > RESULTS_MAX:
-            found = f"`{name}` has {counts.total:,} results; at most {RESULTS_MAX:,} can be referred to"
+    for name in _taken_whole(step):
+        if (counts := well.get(name)) is not None and counts.total > RESULTS_MAX:
+            found = f"`{name}` has {counts.total:,} results; more than {RESULTS_MAX:,} can only be mapped over"
             raise Permanent("too_many_results", found, field=f"steps.{number}")
     results = {name: board.results[name] for name in well if name in board.results}
     empty: dict[str, JsonValue] = {name: [] for name, counts in well.items() if counts == Counts(0)}
     return Values({**results, **empty}, board.flow.inputs, frozenset(step.sources).difference(well))
+
+
+def _taken_whole(step: Step) -> list[str]:
+    """The steps that its job or its conditions refer to, and not its map alone."""
+    in_job = (found for place, found in step.references if place[0] == "job" and isinstance(found, Reference))
+    return [*(condition.step for condition in step.when), *(found.step for found in in_job)]
 
 
 def _items(step: Step, number: int, values: Values) -> list[JsonValue] | None:

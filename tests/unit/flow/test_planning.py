@@ -85,13 +85,22 @@ def test_a_flow_in_a_flow_is_checked_with_what_it_is_given_and_its_own_reference
     assert error.field == "steps.1.job.steps.0.job.parameters.y"
 
 
-def test_the_results_of_a_thousand_jobs_can_be_referred_to_and_no_more() -> None:
-    found = flow(step("a", map=[0] * 1_000), step("b", job(x=FROM_A)))
+def test_the_results_of_a_thousand_jobs_may_stand_in_one_and_more_only_be_mapped_over() -> None:
+    found = flow(step("a", map=[0] * 1_000), step("b", job(x=FROM_A), on_failure="ignore"), step("c", map=FROM_A))
     over = mapped(StepState.SUCCESS, 1_000, succeeded=1_000)
-    assert ready(found, {"a": over}, {}) == {"a"}
-    many = mapped(StepState.SUCCESS, 1_001, succeeded=1_001)
-    assert ready(found, {"a": many}, {}) == frozenset()
-    error = plan(found, {"a": many}, {}).states["b"].error
+    assert [start.total for start in plan(found, {"a": over}, {"a": [1] * 1_000}).start] == [1, 1_000]
+    many = plan(found, {"a": mapped(StepState.SUCCESS, 1_001, succeeded=1_001)}, {"a": [1] * 1_001})
+    assert [start.total for start in many.start] == [1_001]
+    error = many.states["b"].error
+    assert error is not None
+    assert (error.code, error.field) == ("too_many_results", "steps.1")
+
+
+def test_a_condition_on_too_many_results_is_refused_and_nothing_is_read_for_it() -> None:
+    found = flow(step("a", map=[0] * 1_001), step("b", when={"$from": "a", "is": "exists"}))
+    over = {"a": mapped(StepState.SUCCESS, 1_001, succeeded=1_001)}
+    assert ready(found, over, {}) == frozenset()
+    error = plan(found, over, {}).states["b"].error
     assert error is not None
     assert error.code == "too_many_results"
 
