@@ -44,7 +44,7 @@ class Policies(When):
     jitter_s: Annotated[int, Field(ge=0, le=3_600)] = 0
 
 
-class Terms(Policies):
+class ScheduleTerms(Policies):
     """What a producer asks for. The same `schedule_id` again is the same schedule, and no other."""
 
     schedule_id: Name | None = None
@@ -71,7 +71,7 @@ class Schedule(BaseModel):
 
     tenant_id: str
     schedule_id: str
-    terms: Terms
+    terms: ScheduleTerms
     state: Literal["new", "active", "paused", "done"] = "new"
     next_at: int | None = None
     pending: tuple[int, ...] = ()

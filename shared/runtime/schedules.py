@@ -31,7 +31,7 @@ from shared.schedule import (
     PAYLOAD_BYTES_MAX,
     SHARDS,
     Schedule,
-    Terms,
+    ScheduleTerms,
     begun,
     decided,
     done,
@@ -60,7 +60,7 @@ Change = Callable[[Schedule, int], Schedule]
 # --- what people do ---------------------------------------------------------------------------------------------------
 
 
-async def create(ports: Ports, tenant_id: str, terms: Terms, *, who: str) -> tuple[Schedule, bool]:
+async def create(ports: Ports, tenant_id: str, terms: ScheduleTerms, *, who: str) -> tuple[Schedule, bool]:
     """→ the schedule, and whether it is new. InvalidInput for what could never run, Conflict for an id of another
     schedule's, or for one schedule too many."""
     now = ports.now()
@@ -247,7 +247,7 @@ def _payload(found: Schedule, job_id: str | None) -> Payload:
     return read_payload(to_json(found.terms.payload)).model_copy(update={"job_id": job_id})
 
 
-def _checked(terms: Terms, tenant_id: str, schedule_id: str) -> dict[str, JsonValue]:
+def _checked(terms: ScheduleTerms, tenant_id: str, schedule_id: str) -> dict[str, JsonValue]:
     """The payload as its jobs get it, with what says where they come from. Raises InvalidInput."""
     metadata = terms.payload.get("metadata", {})
     mine = {name: value for name, value in terms.payload.items() if name != "tenantId"} | {"tenant_id": tenant_id}

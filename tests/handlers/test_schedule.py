@@ -17,7 +17,7 @@ from shared.errors import Conflict, InvalidInput, NotFound, WorldFault
 from shared.memory.clock import EPOCH_MS
 from shared.ports import Ports
 from shared.runtime import schedules
-from shared.schedule import SHARDS, LastRun, Terms, job_id_of, paused, resumed
+from shared.schedule import SHARDS, LastRun, ScheduleTerms, job_id_of, paused, resumed
 from shared.schedule_times import times
 from shared.status import Status
 
@@ -25,9 +25,9 @@ MINUTE_MS: Final = 60_000
 FAR: Final = EPOCH_MS + 10**12
 
 
-def terms(**said: Any) -> Terms:
+def terms(**said: Any) -> ScheduleTerms:
     asked = {"name": "every minute", "cron": "* * * * *", "payload": {"type": "generic", "operation": "echo"}, **said}
-    return Terms.model_validate(asked)
+    return ScheduleTerms.model_validate(asked)
 
 
 async def entries(ports: Ports) -> list[str]:

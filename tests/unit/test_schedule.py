@@ -11,7 +11,7 @@ from shared.schedule import (
     RUNS_MAX,
     LastRun,
     Schedule,
-    Terms,
+    ScheduleTerms,
     decided,
     done,
     job_id_of,
@@ -31,7 +31,7 @@ NO_RUNS = {"is_previous_alive": False}
 
 def active(**terms: Any) -> Schedule:
     """Every minute from noon on, if nothing else is said."""
-    asked = Terms.model_validate({"name": "tick", "cron": "* * * * *", "payload": {"type": "generic"}, **terms})
+    asked = ScheduleTerms.model_validate({"name": "tick", "cron": "* * * * *", "payload": {"type": "generic"}, **terms})
     made = Schedule(
         tenant_id="acme",
         schedule_id="sch_1",

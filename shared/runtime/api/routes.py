@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from shared.runtime.api import estimates, flows, health, jobs, many, numbers, page, system, webhooks
+from shared.runtime.api import estimates, flows, health, jobs, many, numbers, page, schedules, system, webhooks
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import JSON_TYPE, Answer, Role
 from shared.runtime.api.openapi import openapi
@@ -204,6 +204,7 @@ ROUTES: Final = (
     ),
     *flows.ROUTES,
     *estimates.ROUTES,
+    *schedules.ROUTES,
     *webhooks.ROUTES,
     *numbers.ROUTES,
     health.ROUTE,

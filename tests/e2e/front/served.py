@@ -43,7 +43,7 @@ class Reply:
 
 @dataclass
 class Served:
-    """A tenant has three jobs: one that went well, one that failed, one that waits; and a webhook."""
+    """A tenant has three jobs: one that went well, one that failed, one that waits; a webhook, and a schedule."""
 
     runner: asyncio.Runner
     world: World
@@ -91,7 +91,13 @@ class Served:
             made.append(self.ask("POST", "/jobs", body, claims=claims, query=query).document["job_id"])
         self.runner.run(self.world.drain(with_scheduled=False))
         hook = self.ask("POST", "/webhooks", {"url": f"https://{tenant_id}.test/hook"}, claims=claims)
-        self.ids[tenant_id] = {"job_id": made, "webhook_id": [hook.document["webhook_id"]]}
+        asked = {"name": tenant_id, "cron": "@daily", "payload": {"type": "generic", "operation": "x"}}
+        plan = self.ask("POST", "/schedules", asked, claims=claims)
+        self.ids[tenant_id] = {
+            "job_id": made,
+            "webhook_id": [hook.document["webhook_id"]],
+            "schedule_id": [plan.document["schedule_id"]],
+        }
 
 
 def claims_of(tenant_id: object = "acme", role: str = "operator", user_id: str = "ann") -> dict[str, object]:

@@ -30,8 +30,8 @@ DOCUMENT = openapi(ROUTES, "1")
 EXAMPLES = 20
 
 VERBS = {
-    "cancel", "create", "delete", "disable", "enable", "explain", "export", "get", "group", "list", "ping", "redrive",
-    "retry", "rotate", "send", "set", "submit", "update",
+    "cancel", "create", "delete", "disable", "enable", "explain", "export", "get", "group", "list", "pause",
+    "ping", "preview", "redrive", "resume", "retry", "rotate", "run", "send", "set", "submit", "update",
 }  # fmt: skip
 
 PROMISED = [

@@ -131,7 +131,7 @@ def test_the_last_of_two_equal_names_in_a_body_is_the_one_that_is_checked_and_re
             named = ",".join(f'"tenant_id":"{tenant_id}"' for tenant_id in tenants)
             body = f'{{"type":"generic","operation":"x",{named}}}'.encode()
             assert house.ask("POST", "/jobs", body, claims=claims_of(MINE)).status == status
-        assert len(_belongings(house, THEIRS)) == 3 + 1
+        assert len(_belongings(house, THEIRS)) == 3 + 2
 
 
 def test_ids_and_keys_that_another_tenant_has_used_are_free() -> None:
@@ -232,7 +232,10 @@ def _body(route: Route, cursor: str) -> object:
         "AnyPayload": {"type": "generic", "operation": "x"},
         "Bulk": {"filter": {"type": "generic"}, **({"cursor": cursor} if cursor else {})},
         "UploadAsk": {"name": "x", "size_bytes": 1},
+        "BulkRedrive": {"filter": {"type": "generic"}, **({"cursor": cursor} if cursor else {})},
         "WebhookAsk": {"url": f"https://{MINE}.test/other"},
+        "ScheduleTerms": {"name": "x", "cron": "@daily", "payload": {"type": "generic", "operation": "x"}},
+        "When": {"cron": "@daily"},
     }[name]
 
 
