@@ -1,6 +1,6 @@
 """`make bench`: what a job costs. Compared things run in turns, figures are medians, and the machine is noisy.
 
-python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [databases]
+python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [planner] [databases]
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from shared.runtime.logs import configure_logs
-from tests.bench import cold_start, databases, front, worker_cpu
+from tests.bench import cold_start, databases, front, planner, worker_cpu
 from tests.bench.prices import dollars
 from tests.bench.scenarios import JOBS, largest_rows, play_all
 
@@ -67,11 +67,17 @@ def page() -> Table:
     return front.weights()
 
 
+def planning() -> Table:
+    """Milliseconds of CPU: reading and checking a flow, and planning one round of it."""
+    return [asdict(planned) for planned in planner.measure()]
+
+
 SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {
     "cost": (cost, row_sizes),
     "cpu": (cpu,),
     "cold": (cold,),
     "front": (api, watchers, page),
+    "planner": (planning,),
 }
 
 
