@@ -26,7 +26,7 @@ from shared.runtime.flow import (
 )
 from shared.status import Status
 
-TIME_LEFT_S_MIN: Final = 30.0
+TIME_LEFT_S_MIN: Final = 15.0
 CHUNK: Final = 500
 
 

@@ -115,7 +115,7 @@ class Step(Strict):
 class FlowPayload(Payload):
     """`inputs`: what `{"$input": "path"}` in its steps refers to. `timeout_s`: of the whole flow."""
 
-    policy: ClassVar[Policy] = Policy(timeout_s=300)
+    policy: ClassVar[Policy] = Policy(timeout_s=60)
 
     type: Literal["flow"] = "flow"
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=STEPS_MAX)]
