@@ -51,7 +51,7 @@ def new_job(
     lane: str | None = None,
 ) -> Job:
     """The row of a new job, QUEUED and due at `due_at` (milliseconds; None: now). `row_bytes_max`: of a payload beside
-    which the row is known to hold little. `lane`: whose queue it came by, if it asks for no other priority."""
+    which the row is known to hold little. `lane`: of its queue or parent, if it asks for none itself."""
     policy = envelope.payload.effective_policy() if envelope.payload else UNREADABLE
     place = place_of(len(envelope.body.encode()), row_bytes_max)
     return Job(

@@ -133,7 +133,7 @@ class Children:
         link = Link(parent.job_id, group.number, index, group.total, fails_fast, group.step)
         job_id = child_id(parent.tenant_id, parent.job_id, group.step, index)
         envelope = replace(made(index), tenant_id=parent.tenant_id, job_id=job_id, user_id=parent.user_id)
-        job = new_job(envelope, now=ports.now(), token=ports.token())
+        job = new_job(envelope, now=ports.now(), token=ports.token(), lane=parent.priority)
         return _New(replace(job, parent=str(link)), link, envelope.body)
 
     async def _make(self, new: "_New") -> None:

@@ -9,6 +9,7 @@ from shared.audit import Books
 from shared.dead_letters import DeadLetter
 from shared.errors import InvalidInput
 from shared.lanes import LANES, Priority, queue_of, queues_of
+from shared.outcomes import WaitFor
 from shared.payloads import read_payload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
@@ -127,6 +128,22 @@ def test_a_bare_message_may_be_sent_to_a_lane_and_is_of_its_priority(queue: str,
         assert waiting_in(world) == [queue_of("generic", lane)]
 
     in_world(snoozing, story, lanes=True)
+
+
+def test_what_an_urgent_job_waits_for_is_urgent_unless_it_says_otherwise() -> None:
+    async def parent(payload: GenericPayload, context: Context) -> ProcessResult | WaitFor:
+        if payload.operation == "child" or context.checkpoint:
+            return ProcessResult()
+        low = GenericPayload(operation="child", priority="low")
+        return WaitFor([GenericPayload(operation="child"), low], checkpoint="waited")
+
+    async def story(world: World) -> None:
+        job = await world.submit(priority="urgent")
+        await world.drain()
+        assert (await world.row(job)).status is Status.SUCCESS
+        assert sorted(row.priority or "" for row in world.jobs.rows.values()) == ["low", "urgent", "urgent"]
+
+    in_world(parent, story, lanes=True)
 
 
 def test_a_type_without_lanes_takes_any_priority() -> None:
