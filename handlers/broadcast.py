@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import cast
 
 from shared.aws.streams import read_record
+from shared.job import Job
 from shared.ports import Ports
 from shared.runtime import stats
 from shared.runtime.container import LambdaContext, container
@@ -30,9 +31,14 @@ def handler(event: Mapping[str, object], _context: LambdaContext) -> dict[str, o
             "tally": await tally(ports, shard_id, created, known) if created else known,
             "stats": await stats.count(ports, shard_id, records, state.get("stats"), is_last=is_last),
         }
-        await broadcast(ports, [record for record in records if record.new is None or not is_internal(record.new)])
+        await broadcast(ports, [record for record in records if record.new is None or _is_seen(record.new)])
         await announce(ports, records)
         return after
 
     after = container().run(invocation) if records or state else {}
     return {"state": {name: kept for name, kept in after.items() if kept is not None}, "batchItemFailures": []}
+
+
+def _is_seen(job: Job) -> bool:
+    """What the system does for itself and keeps out of the list is nobody's to watch."""
+    return job.list_shard is not None or not is_internal(job)

@@ -9,6 +9,7 @@ const REQUESTS_MAX = 500;
 
 const VERBS = {
   redrive: { title: "Run again", doing: "Running again", done: "will run again", button: "primary", statuses: ["FAILED", "PARTIAL_SUCCESS", "CANCELLED"] },
+  canary: { title: "Try one, then ten, then all", doing: "Beginning", done: "has begun", button: "primary", noun: "careful redrive", statuses: [] },
   retry: { title: "Send again", doing: "Sending", done: "sent", button: "primary", noun: "message", statuses: [] },
   cancel: { title: "Cancel", doing: "Cancelling", done: "cancelled", button: "danger", statuses: ["QUEUED", "RUNNING", "WAITING"] },
 };
@@ -68,6 +69,16 @@ export function all(verb, filter, after) {
     }));
 }
 
+/** One of a kind, then ten, then all, by a job of its own, which is shown. */
+export function carefully({ type, error }) {
+  const text = h("p", "Failures of this kind of ", h("b", type), ", the newest first: one; ten when it went well; then all, in waves.");
+  return confirm("canary", text, "1 job", async (_, leave) => {
+    const { job_id: jobId } = await ask("POST", "/bulk/redrive", { filter: { type, error }, canary: true }, leave);
+    location.hash = `#/jobs/${encodeURIComponent(jobId)}`;
+    return { done: 1, problems: [] };
+  });
+}
+
 /** What is in quarantine. */
 export function sendAgain(item, after) {
   return confirm("retry", [h("b", item.source), " ", h("code", item.id)], "1 message", async (tell, leave) => {
@@ -124,6 +135,7 @@ function confirm(verb, text, count, run, after, prepare) {
 }
 
 const EXPLAINED = {
+  canary: "It stops by itself when the same failure is back, and then leaves the others alone.",
   retry: "It is read anew, and becomes a job if it can be read now; else it stays here.",
   redrive: "All attempts are given anew; what was done and kept is not done again.",
   cancel: "What waits is cancelled at once; what runs is asked to stop.",

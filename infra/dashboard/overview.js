@@ -1,6 +1,6 @@
 // The first look: what needs somebody, how each type does, what happens now.
 
-import { action, all, newest } from "./actions.js";
+import { action, all, carefully, newest } from "./actions.js";
 import { get, query } from "./api.js";
 import { ago, agoText, duration, h, many, number, put, section, svg, notice } from "./dom.js";
 import { Rows } from "./rows.js";
@@ -63,7 +63,8 @@ export function card(group, look) {
     h("div.buttons",
       action(fingerprint, count > 1 ? "Run 1 again" : "Run again", () => newest("redrive", filter, 1, look.now)),
       count > 10 && action(fingerprint, "10", () => newest("redrive", filter, 10, look.now)),
-      count > 1 && action(fingerprint, `All ${number(count)}`, () => all("redrive", filter, look.now))));
+      count > 1 && action(fingerprint, `All ${number(count)}`, () => all("redrive", filter, look.now)),
+      count > 1 && action(fingerprint, "Try 1, 10, all", () => carefully(filter))));
 }
 
 const unknown = (problem) => problem.status === 404 ? h("p.quiet", "This installation keeps no numbers.") : notice(problem);

@@ -147,6 +147,13 @@ def test_only_what_is_meant_is_touched(longshore: Longshore, broken: dict[str, B
     assert report(longshore, canary(longshore, job_type="backup"))["run_again"] == 0
 
 
+def test_a_canary_runs_no_canary_again(longshore: Longshore, broken: dict[str, Broken]) -> None:
+    failed(longshore, 1)
+    assert canary(longshore).status is Status.FAILED
+    broken["how"] = lambda _: None
+    assert report(longshore, canary(longshore, fingerprint="redrive_stopped"))["run_again"] == 0
+
+
 def test_it_looks_through_a_long_list_of_others(
     longshore: Longshore, broken: dict[str, Broken], monkeypatch: pytest.MonkeyPatch
 ) -> None:

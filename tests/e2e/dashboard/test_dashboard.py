@@ -97,6 +97,17 @@ def test_all_of_a_kind_run_again_and_the_dialog_says_how_many(site: Site, page: 
         assert [move["event"] for move in history["events"]].count("redrive") == expected
 
 
+def test_a_kind_is_tried_with_care_and_the_job_that_does_it_is_shown(site: Site, page: Page) -> None:
+    site.finished("careful", *(site.submit("careful", "fail") for _ in range(3)))
+    enter(page, site, "careful", "#/errors")
+    page.locator(".group").get_by_role("button", name="Try 1, 10, all").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("stops by itself when the same failure is back")
+    dialog.get_by_role("button", name="Try one, then ten, then all").click()
+    expect(page).to_have_url(re.compile(r"#/jobs/job_"))
+    expect(page.get_by_text("the same failure is back").first).to_be_visible(timeout=30_000)
+
+
 def test_a_list_is_filtered_and_its_address_says_so(site: Site, page: Page) -> None:
     failed = site.submit("lists", "fail", metadata={"item_id": "invoice-7"})
     waiting = [site.submit("lists", delay_s=3_600) for _ in range(52)]
