@@ -122,6 +122,12 @@ def test_only_results_that_are_needed_now_are_asked_for() -> None:
     assert (waiting.start, waiting.end) == ((), None)
 
 
+@pytest.mark.parametrize(("least", "state"), [(1, StepState.RUNNING), (9, StepState.SKIPPED)])
+def test_all_conditions_must_hold(least: int, state: StepState) -> None:
+    above: list[JsonValue] = [{"$from": "a", "is": "at_least", "value": value} for value in (0, least)]
+    assert plan(flow(step("a"), step("b", when=above)), {"a": SUCCESS}, {"a": 5}).states["b"].state is state
+
+
 def test_what_a_plan_has_decided_may_be_repeated_instead_of_its_results() -> None:
     found = flow(step("a"), step("b", when={"$from": "a", "is": "exists"}), step("c", needs=["b"]), step("d"))
     first = plan(found, {"a": SUCCESS, "d": RUNNING}, {"a": None})
