@@ -16,7 +16,7 @@ from shared.errors import LongshoreError
 SECTIONS: Final = {
     "Start": ("up", "open", "token", "demo"),
     "Jobs": ("submit", "status", "why", "watch", "list", "errors", "result", "cancel", "redrive", "types"),
-    "Operation": ("stats", "quarantine", "audit"),
+    "Operation": ("schedule", "stats", "quarantine", "audit"),
     "Workers and settings": ("worker", "once", "secret", "completion"),
 }
 
