@@ -5,7 +5,8 @@
 
     now=True    here: the row is created RUNNING, this process's beats extend its lease
     now=False   in its queue
-    now=None    by load: here while fewer than `at_once_max` runs of this executor are under way, else in its queue
+    now=None    by load: here while fewer than `at_once_max` runs of this executor are under way, else in its queue;
+                one of low priority can wait, and goes to its queue
 
 - A process that dies is taken over from the queue when its lease is over. It did not run alone: no attempt is spent.
 - What is to be tried again, put off or gone on with does so through the queue.
@@ -100,7 +101,7 @@ class Executor:
         attempt = self._attempts.get(payload.type)
         if now and attempt is None:
             raise InvalidInput("no_handler", f"one of {', '.join(self._attempts)}, to be run here", field="type")
-        if attempt is None or not (len(self._under_way) < self._at_once_max if now is None else now):
+        if attempt is None or not (self._is_free_for(payload) if now is None else now):
             return await self.service.submit(payload, idempotency_key=idempotency_key)
         watch = _Watch()
         making = asyncio.ensure_future(self._made(attempt, payload, idempotency_key, watch))
@@ -119,6 +120,9 @@ class Executor:
             watch.stop()
         if self._under_way:
             await asyncio.wait({*self._under_way})
+
+    def _is_free_for(self, payload: Payload) -> bool:
+        return payload.priority != "low" and len(self._under_way) < self._at_once_max
 
     async def _made(self, attempt: Attempt[Payload], payload: Payload, key: str | None, watch: "_Watch") -> Job:
         ports, now = self._ports, self._ports.now()

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Final
 
-from shared.admission import new_job
+from shared.admission import job_id_for, new_job
 from shared.children import read_link
 from shared.envelope import Envelope, seal
 from shared.errors import Conflict, InvalidInput, NotFound, Permanent, WorldFault
-from shared.ids import derived_job_id, new_job_id
 from shared.job import Job
 from shared.moves import cancel, redrive, request_cancel, submit
 from shared.payloads.base import Payload
@@ -43,10 +42,8 @@ class Service:
         self, payload: Payload, *, idempotency_key: str | None = None, delay_s: float = 0.0
     ) -> tuple[Job, bool]:
         """`submit`, and whether the job is new."""
-        if idempotency_key is not None and (payload.job_id is not None or not idempotency_key):
-            raise InvalidInput("invalid_key", "a key that is not empty, and no job_id", field="idempotency_key")
         ports, now, due_at = self._ports, self._ports.now(), self._in(delay_s)
-        envelope: Envelope[Payload] = seal(payload, self._new_id(payload, idempotency_key, now))
+        envelope: Envelope[Payload] = seal(payload, self._id_for(payload, idempotency_key, now))
         job = new_job(envelope, now=now, token=ports.token(), due_at=due_at)
         await keep_payload(ports, job, envelope.body)
         answer = await ports.jobs.apply(submit(job))
@@ -135,10 +132,9 @@ class Service:
             raise InvalidInput("invalid_delay", f"0 to {DELAY_S_MAX} seconds", field="delay_s")
         return self._ports.now() + round(delay_s * 1000)
 
-    def _new_id(self, payload: Payload, idempotency_key: str | None, now: int) -> str:
-        if idempotency_key is not None:
-            return derived_job_id(payload.tenant_id, payload.type, idempotency_key)
-        return new_job_id(now, bytes.fromhex(self._ports.token() + self._ports.token()))
+    def _id_for(self, payload: Payload, idempotency_key: str | None, now: int) -> str:
+        dice = bytes.fromhex(self._ports.token() + self._ports.token())
+        return job_id_for(payload, idempotency_key, now, dice)
 
 
 def _there(job: Job | None, job_id: str) -> Job:

@@ -75,6 +75,15 @@ def test_by_load_it_runs_here_until_enough_run_here() -> None:
     in_world(answer, story)
 
 
+def test_what_can_wait_does_not_run_here_by_load() -> None:
+    async def story(world: World) -> None:
+        low = PAYLOAD.model_copy(update={"priority": "low"})
+        assert (await executor(world).execute(low)).status is Status.QUEUED
+        assert (await executor(world).execute(low, now=True)).status is Status.SUCCESS
+
+    in_world(answer, story)
+
+
 def test_who_says_now_is_not_sent_to_the_queue_however_much_runs() -> None:
     async def story(world: World) -> None:
         jobs = executor(world, at_once_max=1)
