@@ -91,7 +91,6 @@ FRONT_DOOR = (
     "shared/runtime/api/",
     "shared/runtime/watchers.py",
     "shared/watching.py",
-    "shared/estimate.py",
     "handlers/api.py",
 )
 
@@ -110,6 +109,8 @@ FLOWS = part("flow", "fan_in", "children", "pruning", "references")
 
 SCHEDULES = part("schedule")
 
+ESTIMATES = part("estimate")
+
 APPLICATIONS = ("shared/runtime/execute.py", "shared/runtime/transactions.py")
 
 LIMITS = part("throttle", "parking", "pause")
@@ -117,18 +118,19 @@ LIMITS = part("throttle", "parking", "pause")
 PARTS = {
     "what moves jobs": (
         ("handlers/", "shared/"),
-        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *APPLICATIONS),
+        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES, *APPLICATIONS),
         5_200,
     ),
     "numbers": (NUMBERS, (), 500),
     "webhooks": (WEBHOOKS, (), 400),
     "flows": (FLOWS, (), 1_200),
+    "estimates": (ESTIMATES, (), 200),
     "schedules": (SCHEDULES, (), 600),
     "limits": (LIMITS, (), 700),
     "what applications embed": (APPLICATIONS, (), 200),
-    "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS), 1_600),
+    "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES), 1_600),
     "the local cloud": (("infra/local/",), (), 2_700),
-    "the command line": (("infra/",), ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS), 2_600),
+    "the command line": (("infra/",), ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES), 2_600),
 }
 
 

@@ -17,6 +17,8 @@ from pydantic_core import to_json
 from infra.cli.fields import Document, unknown_type
 from shared.errors import Conflict, InvalidInput, LongshoreError, NotFound, WorldFault
 from shared.errors import Problem as Wrong
+from shared.estimate import Estimate
+from shared.flow_view import FlowView
 from shared.payloads.results import ErrorBody, Response
 from shared.ports import Ports
 from shared.runtime.api.app import Api
@@ -105,6 +107,12 @@ class Jobs:
 
     async def failures(self, job_id: str) -> list[ErrorBody]:
         return (await self.ask(Failures, "GET", _job(job_id, "errors"))).errors
+
+    async def flow(self, job_id: str) -> FlowView:
+        return await self.ask(FlowView, "GET", _job(job_id, "flow"))
+
+    async def estimate(self, payload: Document, assumed: Words) -> Estimate:
+        return await self.ask(Estimate, "POST", "/estimates", assumed, document=payload)
 
     async def why(self, job_id: str) -> Why:
         return await self.ask(Why, "GET", _job(job_id, "why"))

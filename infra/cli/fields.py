@@ -9,7 +9,7 @@ list by commas. What fits nowhere is left as it is, for the payload's own valida
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin  # Any: annotations, and JSON before it is validated
@@ -168,8 +168,26 @@ def _nearest(name: str, known: Iterable[str]) -> str:
 # --- databases --------------------------------------------------------------------------------------------------------
 
 
+def in_steps(document: Document, change: Callable[[Document], Document]) -> Document:
+    """The payload changed, and if it is a flow, the jobs of its steps too."""
+    document = change(document)
+    steps = document.get("steps")
+    if document.get("type") != "flow" or not isinstance(steps, list):
+        return document
+    return document | {"steps": [_in_step(step, change) for step in steps]}
+
+
+def _in_step(step: Any, change: Callable[[Document], Document]) -> Any:
+    job = step.get("job") if isinstance(step, dict) else None
+    return step | {"job": in_steps(job, change)} if isinstance(job, dict) else step
+
+
 def absolute(document: Document) -> Document:
-    """The same payload with its database's path made absolute: a worker has another working directory."""
+    """The same payload with its databases' paths made absolute: a worker has another working directory."""
+    return in_steps(document, _absolute)
+
+
+def _absolute(document: Document) -> Document:
     database = document.get("database")
     if not isinstance(database, str):
         return document

@@ -18,7 +18,7 @@ from infra.cli.operating import plain
 from shared.payloads.results import ErrorBody, Response
 from shared.runtime.api.jobs import Why
 from shared.runtime.api.many import ErrorGroup
-from shared.view import JobView, MoveView, ProgressView
+from shared.view import JobView, MoveView, ParentView, ProgressView
 
 STYLES: Final = {
     "WAITING": "yellow",
@@ -182,6 +182,7 @@ def job_facts(view: JobView, now: int, failures: Iterable[ErrorBody] = (), paylo
         "status": status_text(view.status),
         "tenant": view.tenant_id,
         "user": view.user_id,
+        "parent": _parent_text(view.parent) if view.parent else None,
         "priority": view.priority if view.priority != "normal" else None,
         "attempts": f"{view.attempts} of {view.attempts_max} failed" if view.attempts else None,
         "progress": "  ".join(part for part in (_percent(view), counted(progress), saying) if part),
@@ -200,6 +201,11 @@ def job_facts(view: JobView, now: int, failures: Iterable[ErrorBody] = (), paylo
     facts += [(f"attempt {failure.attempt}", failure.trace or failure.message) for failure in failures]
     facts += [("history" if move is view.history[0] else "", _move_text(move)) for move in view.history]
     return facts
+
+
+def _parent_text(parent: ParentView) -> str:
+    which = f" #{parent.index} of {parent.total:,}" if parent.total > 1 else ""
+    return f"{parent.job_id}  {parent.step}{which}"
 
 
 def _move_text(move: MoveView) -> Text:

@@ -62,6 +62,8 @@ def _values(spec: Mapping[str, Any]) -> str:
             return "true | false"
         case {"type": "integer" | "number"}:
             return f"number{_bounds(spec)}"
+        case {"type": "array", "items": {"$ref": _}}:
+            return "a list of objects, in a file or after :="
         case {"type": "array"}:
             return "names, by commas"
         case {"type": "object"}:

@@ -2,20 +2,26 @@
 
 import re
 
-from infra.cli.fields import Document
+from infra.cli.fields import Document, in_steps
 from shared.ids import digest
 
 
 def hide_password(document: Document) -> tuple[Document, dict[str, str]]:
-    """→ the payload with a reference where `database` held a password, and the secrets to keep: name → URL.
+    """→ the payload with a reference where a `database` held a password, and the secrets to keep: name → URL.
 
     The name follows from the URL without its password, so that a changed password replaces the old one.
     """
-    database = document.get("database")
-    if not isinstance(database, str) or (plain := without_password(database)) == database:
-        return document, {}
-    name = f"database-{digest(plain)[:12]}"
-    return document | {"database": f"secret://{name}"}, {name: database}
+    secrets: dict[str, str] = {}
+
+    def hide(job: Document) -> Document:
+        database = job.get("database")
+        if not isinstance(database, str) or (plain := without_password(database)) == database:
+            return job
+        name = f"database-{digest(plain)[:12]}"
+        secrets[name] = database
+        return job | {"database": f"secret://{name}"}
+
+    return in_steps(document, hide), secrets
 
 
 def without_password(url: str) -> str:

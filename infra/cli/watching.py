@@ -16,9 +16,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 from rich.text import Text
 
+from infra.cli.flow_lines import STEP_STYLES, Flows, done, step_line, words
 from infra.cli.operating import plain
 from infra.cli.options import Options
 from infra.cli.render import STYLES, counted, duration, error_text, ms_of, print_json, since, stderr, took
+from shared.flow_view import FlowView, StepView
 from shared.status import Status
 from shared.view import JobView
 
@@ -32,17 +34,19 @@ GOOD: Final = frozenset({Status.SUCCESS, Status.PARTIAL_SUCCESS})
 
 
 class Viewer(AbstractContextManager["Viewer"], Protocol):
-    def see(self, job: JobView) -> None:
-        """Told of a job whenever its row has changed, and every half second while it is alive."""
+    def see(self, job: JobView, flow: FlowView | None = None) -> None:
+        """Told of a job whenever its row has changed, and every half second while it is alive; of a flow with its
+        steps."""
         ...
 
 
 async def watch(options: Options, jobs: "Jobs", job_ids: Sequence[str]) -> list[JobView]:
     """Show these jobs until every one is over; → how they ended. Raises NotFound for one that does not exist."""
     ends: dict[str, JobView] = {}
+    flows = Flows(jobs)
     with viewer_for(options) as viewer:
         async for job in changes(jobs, job_ids):
-            viewer.see(job)
+            viewer.see(job, await flows.of(job))
             ends[job.job_id] = job
     return [ends[job_id] for job_id in job_ids]
 
@@ -113,18 +117,21 @@ def all_good(jobs: Sequence[JobView]) -> bool:
 
 def viewer_for(options: Options, *, follows: bool = False) -> Viewer:
     if options.json:
-        return Lines(lambda job: print_json(job, line=True))
+        return Lines(_print_json)
     if sys.stderr.isatty():
         return Bars(stderr(), follows=follows)
-    return Lines(lambda job: print(_line(job), file=sys.stderr))
+    return Lines(_print_changes)
+
+
+Seen = tuple[JobView, FlowView | None]
 
 
 class Lines(Viewer):
-    """One line for each change."""
+    """`write(now, before)`, each time that something has changed."""
 
-    def __init__(self, write: Callable[[JobView], None]) -> None:
+    def __init__(self, write: Callable[[Seen, Seen | None], None]) -> None:
         self._write = write
-        self._seen: dict[str, JobView] = {}
+        self._seen: dict[str, Seen] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -132,13 +139,29 @@ class Lines(Viewer):
     def __exit__(self, *_: object) -> None:
         """Nothing to put away."""
 
-    def see(self, job: JobView) -> None:
-        if self._seen.get(job.job_id) == job:
+    def see(self, job: JobView, flow: FlowView | None = None) -> None:
+        before = self._seen.get(job.job_id)
+        if before == (job, flow):
             return
-        self._write(job)
-        self._seen[job.job_id] = job
+        self._write((job, flow), before)
+        self._seen[job.job_id] = job, flow
         if len(self._seen) > 2 * SHOWN_MAX:
             del self._seen[next(iter(self._seen))]
+
+
+def _print_json(now: Seen, _before: Seen | None) -> None:
+    job, flow = (view and view.model_dump(mode="json", exclude_none=True) for view in now)
+    print_json({**(job or {}), **({"flow": flow} if flow else {})}, line=True)
+
+
+def _print_changes(now: Seen, before: Seen | None) -> None:
+    """A line for the job, and one for each step that is in another state."""
+    (job, flow), (job_before, flow_before) = now, before or (None, None)
+    states = {step.name: step.state for step in flow_before.steps} if flow_before else {}
+    lines = [_line(job)] if job != job_before else []
+    changed = [step for step in flow.steps if states.get(step.name, "PENDING") != step.state] if flow else []
+    for line in [*lines, *(step_line(step, job.job_id) for step in changed)]:
+        print(line, file=sys.stderr)
 
 
 class Bars(Viewer):
@@ -148,6 +171,7 @@ class Bars(Viewer):
     def __init__(self, console: Console, *, follows: bool = False) -> None:
         self._follows = follows
         self._names: dict[str, TaskID] = {}
+        self._steps: dict[tuple[str, str], TaskID] = {}
         self._failures: dict[str, Text] = {}
         self._progress = Progress(
             TextColumn("{task.fields[name]}", markup=False, table_column=Column(no_wrap=True)),
@@ -169,14 +193,14 @@ class Bars(Viewer):
     def __exit__(self, *_: object) -> None:
         """Bars have little room: why a job failed is told whole below them."""
         self._progress.stop()
-        for job_id, words in self._failures.items():
-            self._progress.console.print(Text.assemble(job_id, "  ", words))
+        for job_id, failure in self._failures.items():
+            self._progress.console.print(Text.assemble(job_id, "  ", failure))
 
     def call(self, job_id: str, name: str) -> None:
         """Give a job's bar a name of its own."""
         self._names[job_id] = self._new(name)
 
-    def see(self, job: JobView) -> None:
+    def see(self, job: JobView, flow: FlowView | None = None) -> None:
         if self._follows and job.status.is_terminal:
             self._let_go(job)
             return
@@ -194,6 +218,24 @@ class Bars(Viewer):
             status=f"[{STYLES[job.status]}]{job.status}[/]",
             share="" if share is None else f"{share:.0f}%",
             words=_words(job),
+        )
+        for step in flow.steps if flow else ():
+            self._see_step(job.job_id, step)
+
+    def _see_step(self, job_id: str, step: StepView) -> None:
+        """One that is left out, or waits, has no bar."""
+        if step.counts is None and step.error is None:
+            return
+        if (job_id, step.name) not in self._steps:
+            self._steps[job_id, step.name] = self._new(f"  {step.name}")
+        total, left = (step.counts.total, step.counts.left) if step.counts else (1, 1)
+        self._progress.update(
+            self._steps[job_id, step.name],
+            total=None if left == total == 1 and step.state == "RUNNING" else max(1, total),
+            completed=total - left if total else 1,
+            status=f"[{STEP_STYLES[step.state]}]{step.state}[/]",
+            share=done(step),
+            words=words(step).plain,
         )
 
     def _let_go(self, job: JobView) -> None:
@@ -232,8 +274,13 @@ def _attempt(job: JobView) -> str:
 
 
 def _rate(job: JobView) -> str:
-    """How many a second, up to when the row was written."""
-    if job.progress is None or job.started_at is None or (ran_s := since(job.started_at, job.updated_at, 0)) < 0.5:
+    """How many a second, up to when the row was written. A flow counts in percent."""
+    if (
+        job.type == "flow"
+        or job.progress is None
+        or job.started_at is None
+        or (ran_s := since(job.started_at, job.updated_at, 0)) < 0.5
+    ):
         return ""
     return f"{job.progress.current / ran_s:,.0f}/s"
 

@@ -251,6 +251,30 @@ def test_every_type_has_its_fields_an_example_that_is_valid_and_a_schema(capsys:
         assert json.loads(capsys.readouterr().out)["properties"]["type"]["const"] == name
 
 
+def test_passwords_and_relative_paths_are_found_in_a_flows_steps_too() -> None:
+    url = "postgresql://me:secret@host/shop"
+    inner = {"type": "flow", "steps": [{"name": "b", "job": {"type": "backup", "database": "shop.db"}}]}
+    flow = {"type": "flow", "steps": [{"name": "a", "job": {"type": "backup", "database": url}}, {"job": inner}, 7]}
+    document, secrets = hide_password(absolute(flow))
+    assert "secret@host" not in json.dumps(document)
+    assert list(secrets.values()) == [url]
+    assert document["steps"][0]["job"]["database"] == f"secret://{next(iter(secrets))}"
+    assert document["steps"][1]["job"]["steps"][0]["job"]["database"] == f"sqlite:///{Path.cwd() / 'shop.db'}"
+    assert document["steps"][2] == 7
+
+
+def test_a_file_that_is_no_payload_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for name, text, said in (
+        ("flow.json", "{", "--file: JSON was expected"),
+        ("flow.yaml", "a: [", "--file: YAML was expected"),
+        ("list.yaml", "[1]", "--file: a YAML object was expected"),
+    ):
+        (tmp_path / name).write_text(text)
+        assert run(["submit", "flow", "--file", str(tmp_path / name)]) == 2
+        assert said in capsys.readouterr().err
+    assert run(["submit", "flow", "--file", "x", "--payload", "{}"]) == 2
+
+
 def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--help"]) == 0
     names = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out.partition("\nStart:\n")[2], re.MULTILINE)

@@ -16,7 +16,8 @@ def command(job_ids: tuple[str, ...], wait: bool) -> int:
     """Cancel jobs.
 
     What waits or is queued is over at once. What runs is asked to stop, at its next sign of life: up to 15 s later.
-    A job that has ended already is refused. With --wait, the exit code is 1 if one of them ended otherwise.
+    What a job has started is cancelled with it: all of a flow. A job that has ended already is refused. With --wait,
+    the exit code is 1 if one of them ended otherwise.
 
     \b
     Examples:
@@ -44,7 +45,8 @@ async def _cancel(where: Options, job_ids: list[str], *, wait: bool) -> int:
         if where.json and not wait:
             print_json(documents(views))
         for view in views if not where.json else ():
-            click.echo(f"{view.job_id}  {view.status if view.status.is_terminal else 'asked to stop'}")
+            children = ", and so is what it has started" if view.children else ""
+            click.echo(f"{view.job_id}  {view.status if view.status.is_terminal else 'asked to stop'}{children}")
         over = await watch(where, jobs, [view.job_id for view in views]) if wait else []
     as_wanted = all(view.status is Status.CANCELLED for view in over)
     return told(problems, as_json=where.json) or (0 if as_wanted else FAILED)

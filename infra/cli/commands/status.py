@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @click.command("status", cls=Command)
 @click.argument("job_id", metavar="JOB")
 def command(job_id: str) -> None:
-    """Show a job: status, progress, attempts, errors, payload, history.
+    """Show a job: status, progress, attempts, errors, payload, history; of a flow all its steps.
 
     \b
     Examples:
@@ -27,18 +27,22 @@ def command(job_id: str) -> None:
 
 async def _status(where: Options, job_id: str) -> None:
     from infra.cli.connect import jobs_at
-    from infra.cli.render import as_json, job_facts, print_facts, print_json
+    from infra.cli.flow_lines import Flows, step_table
+    from infra.cli.render import as_json, job_facts, print_facts, print_json, stdout
     from infra.cli.watching import now_ms
 
     async with jobs_at(where) as jobs:
         view = await jobs.get(job_id)
-        payload = await _payload(jobs, job_id)
+        payload, flow = await _payload(jobs, job_id), await Flows(jobs).of(view)
         if where.json:
-            print_json({**view.model_dump(mode="json", exclude_none=True), "payload": payload})
+            more = {"payload": payload} | ({"flow": flow.model_dump(mode="json", exclude_none=True)} if flow else {})
+            print_json({**view.model_dump(mode="json", exclude_none=True), **more})
             return
         failures = await jobs.failures(job_id) if view.error is not None else ()
         words = payload if isinstance(payload, str) else as_json(payload)
         print_facts(job_facts(view, now_ms(), failures, words))
+        if flow is not None:
+            stdout().print("", step_table(flow, now_ms()))
 
 
 async def _payload(jobs: "Jobs", job_id: str) -> JsonValue:

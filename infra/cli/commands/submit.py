@@ -3,7 +3,7 @@
 import asyncio
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
@@ -40,10 +40,22 @@ def read_delay_s(_ctx: click.Context, _param: click.Parameter, text: str) -> flo
     return float(found[1]) * SECONDS[found[2]]
 
 
+def payload_arguments(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """What a payload is made of: see `document_of`."""
+    for decorator in (
+        click.option("--file", metavar="FILE", help="The payload from a file, JSON or YAML."),
+        click.option("--payload", metavar="JSON", help="The payload as JSON, @FILE, or - for standard input."),
+        click.argument(
+            "assignments", metavar="[FIELD=VALUE | FIELD:=JSON]...", nargs=-1, shell_complete=complete_field
+        ),
+        click.argument("job_type", metavar="TYPE", shell_complete=complete_type),
+    ):
+        command = decorator(command)
+    return command
+
+
 @click.command("submit", cls=Command)
-@click.argument("job_type", metavar="TYPE", shell_complete=complete_type)
-@click.argument("assignments", metavar="[FIELD=VALUE | FIELD:=JSON]...", nargs=-1, shell_complete=complete_field)
-@click.option("--payload", metavar="JSON", help="The payload as JSON, @FILE, or - for standard input.")
+@payload_arguments
 @click.option("--key", metavar="TEXT", help="Idempotency key: the same key and payload is the same job.")
 @click.option("--delay", "delay_s", metavar="TIME", default="0", callback=read_delay_s, help="Not before: 90s, 2h, 1d.")
 @click.option("--priority", type=click.Choice(get_args(Priority)), help="Before or behind other jobs; else normal.")
@@ -53,6 +65,7 @@ def command(
     job_type: str,
     assignments: tuple[str, ...],
     payload: str | None,
+    file: str | None,
     key: str | None,
     delay_s: float,
     priority: Priority | None,
@@ -71,18 +84,23 @@ def command(
       longshore submit extract database=secret://shop query='select * from t'
       longshore submit restore --payload @restore.json --key nightly --delay 2h
       longshore submit generic operation=count parameters.to:=20 --priority urgent
+      longshore submit flow --file flow.yaml --watch
 
     A database is the path of an SQLite file, postgresql://user@host/name, secret://NAME (see `longshore secret`) or
     env://NAME. The job's id is printed; with --watch, the exit code is 1 if the job fails.
     """
-    document = _document(job_type, payload, assignments) | ({"priority": priority} if priority else {})
+    document = document_of(job_type, payload, file, assignments) | ({"priority": priority} if priority else {})
     return asyncio.run(_submit(options(), document, key=key, delay_s=delay_s, follow=watch))
 
 
-def _document(job_type: str, payload: str | None, assignments: Sequence[str]) -> "Document":
+def document_of(job_type: str, payload: str | None, file: str | None, assignments: Sequence[str]) -> "Document":
+    """The payload as it was said. Raises InvalidInput for what is none; its type's model has not seen it yet."""
     from infra.cli.fields import absolute, assigned, payload_model
 
-    model, document = payload_model(job_type), _read(payload)
+    if payload is not None and file is not None:
+        raise InvalidInput("invalid_payload", "either --payload or --file", field="--file")
+    model = payload_model(job_type)
+    document = _read(payload) if file is None else _read(f"@{file}", "--file")
     if document.get("type", job_type) != job_type:
         raise InvalidInput("another_type", f"the payload says {document['type']!r}, not {job_type!r}", field="type")
     document = absolute(assigned(model, document | {"type": job_type}, assignments))
@@ -90,22 +108,37 @@ def _document(job_type: str, payload: str | None, assignments: Sequence[str]) ->
     return document if says_whose else {"tenant_id": options().tenant} | document
 
 
-def _read(payload: str | None) -> "Document":
+def _read(payload: str | None, field: str = "--payload") -> "Document":
     from pydantic_core import from_json
 
     if payload is None:
         return {}
+    name, text = "", payload
     if payload == "-":
-        payload = sys.stdin.read()
+        text = sys.stdin.read()
     elif payload.startswith("@"):
-        payload = Path(payload[1:]).read_text(encoding="utf-8")
+        name = payload[1:]
+        text = Path(name).read_text(encoding="utf-8")
+    kind, read = ("YAML", _yaml) if name.endswith((".yaml", ".yml")) else ("JSON", from_json)
     try:
-        document = from_json(payload, allow_inf_nan=False)
+        document = read(text)
     except ValueError as error:
-        raise InvalidInput("not_json", f"JSON was expected ({error})", field="--payload") from None
+        raise InvalidInput(f"not_{kind.lower()}", f"{kind} was expected ({error})", field=field) from None
     if not isinstance(document, dict):
-        raise InvalidInput("not_json", "a JSON object was expected", field="--payload")
+        raise InvalidInput("not_json", f"a {kind} object was expected", field=field)
     return document
+
+
+def _yaml(text: str) -> object:
+    """A moment is a text again, as JSON has it."""
+    from pydantic_core import from_json, to_json
+    from yaml import YAMLError, safe_load  # it comes with `longshore up`
+
+    try:
+        found: object = from_json(to_json(safe_load(text)))
+    except YAMLError as error:
+        raise ValueError(str(error)) from None
+    return found
 
 
 async def _submit(where: Options, document: "Document", *, key: str | None, delay_s: float, follow: bool) -> int:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from shared.runtime.api.system import TypeView
 
 EXAMPLES: Final = {
+    "flow": ("--file flow.yaml --watch",),
     "extract": (
         "database=shop.db tables=orders,customers output_format=parquet",
         "database=secret://shop query='select * from orders' output_format=csv options.compression=gzip",
