@@ -8,7 +8,8 @@
 
 - Only a whole value is a reference: no text is searched for one.
 - What a reference stands for is taken as it is: a result or an item cannot bring references in.
-- A path is names and list indexes with dots between them.
+- A path is names and list indexes with dots between them. `*` is each value of a list in turn, but for those that are
+  null: `*.artifact.url` of a mapped step's result is the list of its files, without what failed.
 """
 
 import re
@@ -82,9 +83,11 @@ def resolve(value: JsonValue, values: Values, place: Place = ()) -> JsonValue:
 
 def descend(value: JsonValue, path: Sequence[str]) -> JsonValue:
     """What lies at `path` in `value`. Raises LookupError if nothing does."""
-    for part in path:
+    for depth, part in enumerate(path, 1):
         if isinstance(value, dict):
             value = value[part]
+        elif isinstance(value, list) and part == "*":
+            return [descend(one, path[depth:]) for one in value if one is not None]
         elif isinstance(value, list) and re.fullmatch("[0-9]{1,9}", part):
             value = value[int(part)]
         else:

@@ -6,7 +6,7 @@ from pydantic import JsonValue
 from shared.errors import Permanent
 from shared.flow_conditions import holds
 from shared.payloads.flow import Condition
-from shared.references import Values, references, resolve
+from shared.references import Values, descend, references, resolve
 
 RESULT: JsonValue = {"rows": 3, "files": [{"url": "s3://a"}, {"url": "s3://b"}], "none": None, "0": "zero"}
 
@@ -127,3 +127,14 @@ def test_of_a_step_that_left_nothing_all_is_null() -> None:
     values = Values({}, {}, absent=frozenset({"a"}))
     assert holds(Condition(step="a", path="x.y", verb="exists", value=False), values)
     assert not holds(Condition(step="a", path="x", verb="below", value=1), values)
+
+
+def test_a_star_is_each_value_of_a_list_but_for_those_that_are_null() -> None:
+    results: JsonValue = [{"files": [{"url": "a"}, {"url": "b"}]}, None, {"files": [{"url": "c"}]}]
+    assert descend(results, ("*", "files", "0", "url")) == ["a", "c"]
+    assert descend(results, ("*", "files", "*", "url")) == [["a", "b"], ["c"]]
+    assert descend({"*": 1}, ("*",)) == 1
+    with pytest.raises(LookupError):
+        descend(results, ("*", "gone"))
+    with pytest.raises(LookupError):
+        descend("text", ("*",))
