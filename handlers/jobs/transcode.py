@@ -55,7 +55,7 @@ def _tell(context: Context, frames: int, frames_expected: int | None) -> None:
         raise Transient("stopped", "told to stop")
     if context.time_left_s < CLOSING_S:
         raise Permanent("too_long", f"not done in one invocation: {frames:,} frames were", field="source")
-    context.progress(frames, frames_expected, message="frames")
+    context.progress(frames, frames_expected and max(frames, frames_expected), message="frames")
 
 
 class _Target:

@@ -104,10 +104,11 @@ def transcode(source: BinaryIO, target: Target, wanted: Wanted, tell: Tell) -> M
     Raises Permanent("not_a_video", "no_video", "too_large", "damaged_video") about `source`, and what `source`,
     `target` and `tell` raise.
     """
-    shape = _shape(source, wanted)
+    shape, outlet = _shape(source, wanted), _Outlet(target)
     with (
+        outlet.blamed(),
         _opened(source) as inside,
-        av.open(target, "w", format="mp4", options=_WRITING, buffer_size=CHUNK_BYTES) as outside,
+        av.open(outlet, "w", format="mp4", options=_WRITING, buffer_size=CHUNK_BYTES) as outside,
     ):
         work = _Work(inside, outside, shape, wanted)
         with _readable("damaged_video"):
@@ -116,6 +117,30 @@ def transcode(source: BinaryIO, target: Target, wanted: Wanted, tell: Tell) -> M
                     work.take(frame)
                 tell(work.frames, work.frames_expected)
             return work.finish()
+
+
+class _Outlet:
+    """FFmpeg fails once more where a file whose target has failed is closed, and would be taken for the cause."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._error: Exception | None = None
+
+    def write(self, chunk: bytes) -> int:
+        try:
+            return self._target.write(chunk)
+        except Exception as error:
+            self._error = error
+            raise
+
+    @contextmanager
+    def blamed(self) -> Iterator[None]:
+        try:
+            yield
+        except (av.FFmpegError, Permanent):
+            if self._error is not None:
+                raise self._error from None
+            raise
 
 
 # --- the source -------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import itertools
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -15,7 +16,7 @@ from aiohttp import web
 
 from handlers.jobs import transcode as transcode_job
 from infra.demo.video import generate
-from shared.errors import LongshoreError, Permanent, Transient
+from shared.errors import LongshoreError, Permanent, Transient, WorldFault
 from shared.media import video
 from shared.net import transfer
 from shared.payloads.download import DownloadPayload, file_name
@@ -121,6 +122,22 @@ def test_a_video_is_written_while_it_is_made_in_small_chunks(
     video.transcode(source, Target(), video.Wanted(180, "h264", None, audio=True), tell)
     assert chunks[0][0] < 25, "long before the last of 50 frames"
     assert max(size for _, size in chunks) <= 4096
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 10])
+def test_a_bucket_that_fails_is_not_the_videos_fault(sample: bytes, monkeypatch: pytest.MonkeyPatch, nth: int) -> None:
+    monkeypatch.setattr(video, "CHUNK_BYTES", 4096)
+    monkeypatch.setattr(video, "KEYFRAME_EVERY_S", Fraction(1, 5))
+    numbers = itertools.count(1)
+
+    class Throttled:
+        def write(self, chunk: bytes) -> int:
+            if next(numbers) >= nth:
+                raise WorldFault("throttled", "come again")
+            return len(chunk)
+
+    with pytest.raises(WorldFault, match="throttled"):
+        video.transcode(io.BytesIO(sample), Throttled(), video.Wanted(144, "h264", None, audio=True), lambda *_: None)
 
 
 def test_progress_counts_frames(jobs: Jobs) -> None:
