@@ -67,5 +67,6 @@ def told(pauses: Sequence[Pause], tenant_id: str) -> list[Pause]:
 
 def pause_words(pause: Pause) -> str:
     what = f"{pause.type!r} is" if pause.type else "All is"
+    who = "an admin" if pause.tenant_id is None else pause.who
     why = f": {pause.reason}" if pause.reason else ""
-    return f"{what} paused by {pause.who} since {rfc3339(pause.since)}{why}."
+    return f"{what} paused by {who} since {rfc3339(pause.since)}{why}."

@@ -121,6 +121,11 @@ def resource_key(by: str, tenant_id: str, fields: Mapping[str, object]) -> str:
     return f"{tenant_id}#{by}#{value}"
 
 
+def counted_by(key: str) -> str:
+    """For people: what a key counts together."""
+    return key.split("#")[1]
+
+
 def read_throttles(text: str | None) -> Throttles:
     rows = [] if text is None else json.loads(text)
     rooms = [Room(key, *rest) for kind, key, *rest in rows if kind == "room"]

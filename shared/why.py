@@ -3,7 +3,7 @@
 Each tells what is, until when, and what a person can do about it, if anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from pydantic import BaseModel
@@ -29,12 +29,13 @@ class Reason(BaseModel):
     action: str | None = None
 
 
-def why(job: Job, now: int, left: Iterable[tuple[Group, Counts]] = ()) -> list[Reason]:
-    """Never empty. `left`: of a job that waits, the children that are not over."""
+def why(job: Job, now: int, left: Iterable[tuple[Group, Counts]] = (), waits: Sequence[Reason] = ()) -> list[Reason]:
+    """Never empty. `left`: of a job that waits, the children that are not over. `waits`: what one that is due waits for
+    beside a worker."""
     last = read_history_entry(job.history[-1]) if job.history else None
     match job.status:
         case Status.QUEUED:
-            return [*_queued(job, last, now), *_after_failure(job)]
+            return [*(waits or _queued(job, last, now)), *_after_failure(job)]
         case Status.RUNNING:
             return _running(job, now)
         case Status.WAITING:

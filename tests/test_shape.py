@@ -91,6 +91,7 @@ FRONT_DOOR = (
     "shared/runtime/api/",
     "shared/runtime/watchers.py",
     "shared/watching.py",
+    "shared/estimate.py",
     "handlers/api.py",
 )
 
@@ -109,28 +110,25 @@ FLOWS = part("flow", "fan_in", "children", "pruning", "references")
 
 SCHEDULES = part("schedule")
 
-ESTIMATES = part("estimate")
-
 APPLICATIONS = ("shared/runtime/execute.py", "shared/runtime/transactions.py")
 
-LIMITS = part("throttle", "parking", "pause")
+LIMITS = part("throttle", "parking", "pause", "resume")
 
 PARTS = {
     "what moves jobs": (
         ("handlers/", "shared/"),
-        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES, *APPLICATIONS),
+        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *APPLICATIONS),
         5_200,
     ),
     "numbers": (NUMBERS, (), 500),
     "webhooks": (WEBHOOKS, (), 400),
     "flows": (FLOWS, (), 1_200),
-    "estimates": (ESTIMATES, (), 200),
     "schedules": (SCHEDULES, (), 600),
     "limits": (LIMITS, (), 700),
     "what applications embed": (APPLICATIONS, (), 200),
-    "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES), 1_600),
+    "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS), 1_600),
     "the local cloud": (("infra/local/",), (), 2_700),
-    "the command line": (("infra/",), ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES), 2_600),
+    "the command line": (("infra/",), ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS), 2_600),
 }
 
 

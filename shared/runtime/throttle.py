@@ -134,19 +134,18 @@ class Gate:
 
     async def _slot(self, row: Job, limiters: tuple[Limiter, ...]) -> int:
         """When it may begin. What was reserved earlier for this `seq` holds, by whichever machine's clock."""
-        side, sk = self._ports.side, f"slot#{row.seq:05d}"
-        kept = await side.get(row.key, sk)
+        kept = await slot_of(self._ports, row)
         if kept is not None:
-            return int(kept) - CLOCK_SKEW_MS
+            return kept - CLOCK_SKEW_MS
         now = at = self._ports.now()
         async with self._turn:
             for limiter in limiters:
                 at = await self._reserved(limiter, at)
         if at == now:
             return at
-        if await side.put_once(row.key, sk, str(at), expires_at=at // 1000 + SLOT_KEPT_S):
+        if await self._ports.side.put_once(*_slot_at(row), str(at), expires_at=at // 1000 + SLOT_KEPT_S):
             return at
-        return int(await side.get(row.key, sk) or at)
+        return await slot_of(self._ports, row) or at
 
     async def _reserved(self, limiter: Limiter, at: int) -> int:
         side, place = self._ports.side, (f"throttle#{limiter.key}", "next")
@@ -157,6 +156,16 @@ class Gate:
             if await side.swap(*place, old=body, new=new, expires_at=next_at // 1000 + UNUSED_S):
                 return slot
         raise WorldFault("contended", f"the limiter {limiter.key} changed {SWAPS_MAX} times")
+
+
+async def slot_of(ports: Ports, row: Job) -> int | None:
+    """The one that is kept for the row's `seq`. Who need not wait has none."""
+    kept = await ports.side.get(*_slot_at(row))
+    return None if kept is None else int(kept)
+
+
+def _slot_at(row: Job) -> tuple[str, str]:
+    return row.key, f"slot#{row.seq:05d}"
 
 
 def _taken(held: Held, *, room: Room, holder: str, hold: Hold) -> Held:

@@ -21,6 +21,7 @@ from shared.runtime.api.problems import Refusal
 from shared.runtime.documents import payload_key
 from shared.runtime.fan_in import left_of
 from shared.runtime.stats import memory_mb
+from shared.runtime.throttle_why import waits_of
 from shared.status import Status
 from shared.view import MoveView, view_of
 from shared.why import Reason, why
@@ -138,7 +139,8 @@ async def failures(call: Call) -> Answer:
 async def reasons(call: Call) -> Answer:
     job = await job_of(call)
     left = await left_of(call.ports, job) if job.status is Status.WAITING else ()
-    return answer_json(200, Why(job_id=job.job_id, status=job.status, reasons=why(job, call.ports.now(), left)))
+    waits = await waits_of(call.ports, job)
+    return answer_json(200, Why(job_id=job.job_id, status=job.status, reasons=why(job, call.ports.now(), left, waits)))
 
 
 async def result(call: Call) -> Answer:

@@ -7,7 +7,7 @@ from typing import Final
 from pydantic import JsonValue
 from pydantic_core import to_json
 
-from shared.runtime.api import estimates, flows, health, jobs, many, numbers, page, schedules, system, webhooks
+from shared.runtime.api import estimates, flows, health, jobs, many, numbers, page, pauses, schedules, system, webhooks
 from shared.runtime.api.app import Call, Route
 from shared.runtime.api.messages import JSON_TYPE, Answer, Role
 from shared.runtime.api.openapi import openapi
@@ -207,6 +207,7 @@ ROUTES: Final = (
     *schedules.ROUTES,
     *webhooks.ROUTES,
     *numbers.ROUTES,
+    *pauses.ROUTES,
     health.ROUTE,
     Route(
         method="GET",

@@ -93,7 +93,10 @@ class Served:
         hook = self.ask("POST", "/webhooks", {"url": f"https://{tenant_id}.test/hook"}, claims=claims)
         asked = {"name": tenant_id, "cron": "@daily", "payload": {"type": "generic", "operation": "x"}}
         plan = self.ask("POST", "/schedules", asked, claims=claims)
+        paused = {"type": ("backup", "extract", "restore")[len(self.ids)]}
+        stop = self.ask("POST", "/pauses", paused, claims=claims)
         self.ids[tenant_id] = {
+            "pause_id": [stop.document["pause_id"]],
             "job_id": made,
             "webhook_id": [hook.document["webhook_id"]],
             "schedule_id": [plan.document["schedule_id"]],

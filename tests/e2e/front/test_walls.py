@@ -236,6 +236,7 @@ def _body(route: Route, cursor: str) -> object:
         "WebhookAsk": {"url": f"https://{MINE}.test/other"},
         "ScheduleTerms": {"name": "x", "cron": "@daily", "payload": {"type": "generic", "operation": "x"}},
         "When": {"cron": "@daily"},
+        "PauseAsk": {"type": "webhook"},
     }[name]
 
 

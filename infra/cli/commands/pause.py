@@ -1,0 +1,40 @@
+"""`longshore pause`: let no job of a type begin."""
+
+import asyncio
+
+import click
+
+from infra.cli.options import Command, Options, options
+from infra.cli.pausing import everybody_option, scope_of, types_of
+
+
+@click.command("pause", cls=Command)
+@click.argument("job_type", metavar="TYPE")
+@everybody_option
+@click.option("--reason", metavar="TEXT", help="For whoever wonders.")
+def command(*, job_type: str, everybody: bool, reason: str | None) -> None:
+    """Let no job of a type begin, until it is resumed. What runs goes on; what is submitted is kept.
+
+    The type `all` stands for every type. Workers learn of it within five seconds.
+
+    \b
+    Examples:
+      longshore pause extract --reason "the shop moves to another host"
+      longshore pause all
+    """
+    asyncio.run(_pause(options(), job_type, everybody=everybody, reason=reason))
+
+
+async def _pause(where: Options, job_type: str, *, everybody: bool, reason: str | None) -> None:
+    from infra.cli.connect import jobs_at
+    from infra.cli.render import print_json
+    from shared.runtime.api.pauses import PauseView
+
+    asked = {"scope": scope_of(everybody=everybody), "type": types_of(job_type), "reason": reason}
+    async with jobs_at(where) as jobs:
+        document = {name: value for name, value in asked.items() if value is not None}
+        found = await jobs.ask(PauseView, "POST", "/pauses", document=document)
+    if where.json:
+        print_json(found)
+    else:
+        click.echo(f"{found.pause_id}  paused by {found.who} since {found.since}")
