@@ -123,7 +123,7 @@ PARTS = {
     "numbers": (NUMBERS, (), 500),
     "webhooks": (WEBHOOKS, (), 400),
     "flows": (FLOWS, (), 1_200),
-    "schedules": (SCHEDULES, (), 600),
+    "schedules": (SCHEDULES, (), 700),
     "limits": (LIMITS, (), 700),
     "what applications embed": (APPLICATIONS, (), 200),
     "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS), 1_600),
