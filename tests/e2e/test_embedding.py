@@ -5,11 +5,14 @@ The application is a real process; what takes over is the local cloud's own func
 
 import asyncio
 import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import boto3  # type: ignore[import-untyped]  # the synchronous client of applications; it has no types
@@ -172,6 +175,23 @@ def test_a_job_exists_exactly_if_its_transaction_was_committed() -> None:
             fine = submit_item(GenericPayload(operation="echo", parameters={"text": "y" * 3_000}))
             assert await here.transact(order("o-18"), fine) == []
             assert (await here.until(job_id_of(fine), Status.SUCCESS)).payload_place == "row"
+
+    asyncio.run(scenario())
+
+
+def test_the_examples_of_the_docs_run_as_they_stand() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "embedding.md").read_text()
+    here_or_queued, in_a_transaction = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    main = f"import asyncio\nasync def main():\n{indent(here_or_queued, '    ')}\nasyncio.run(main())"
+
+    async def scenario() -> None:
+        async with stage() as here:
+            assert await (await here.application(main)).wait() == 0
+            transaction = await here.application(in_a_transaction + "print(job_id)")
+            told, _ = await transaction.communicate()
+            assert (await here.until(told.decode().strip(), Status.SUCCESS)).attempts == 0
+            assert await (await here.application(in_a_transaction)).wait() == 0, "a second time is no error"
+            assert len((await Service(here.ports).list("default")).jobs) == 5
 
     asyncio.run(scenario())
 
