@@ -58,6 +58,7 @@ def faults(*steps: Document, **fields: JsonValue) -> list[tuple[str, str]]:
         ({"job": {"type": "nope"}}, "steps.1.job.type", "one of backup"),
         ({"job": {"type": "webhook"}}, "steps.1.job.type", "one of backup"),
         ({"job": {"type": "generic"}}, "steps.1.job.operation", "is required"),
+        ({"job": {"type": "generic", "parameters": {"x": FROM_A}}}, "steps.1.job.operation", "is required"),
         ({"job": {**job(), "options": {"timeout": "5"}}}, "steps.1.job.options.timeout", "integer"),
         ({"job": {**job(), "tenantId": "other"}}, "steps.1.job.tenantId", "taken from the flow"),
         ({"job": {**job(), "job_id": "mine"}}, "steps.1.job.job_id", "taken from the flow"),
