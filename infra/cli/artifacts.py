@@ -24,10 +24,10 @@ class Stored:
     size_bytes: int | None = None
     sha256: str | None = None
 
-    @property
-    def name(self) -> str:
-        """Its path below the run's own prefix, `s3://BUCKET/artifacts/TENANT/JOB/RUN/`."""
-        return str(PurePosixPath(*PurePosixPath(self.url.removeprefix("s3://")).parts[5:]))
+    def name(self, job_id: str) -> str:
+        """Its path below its run's prefix, `s3://BUCKET/artifacts/TENANT/JOB/RUN/`; another job's has a folder."""
+        whose, _, *path = PurePosixPath(self.url.removeprefix("s3://")).parts[3:]
+        return str(PurePosixPath(*path) if whose == job_id else PurePosixPath(whose, *path))
 
 
 async def download(result: Result, stream: Stream, directory: Path, report: Report) -> list[Path]:
@@ -40,7 +40,8 @@ async def download(result: Result, stream: Stream, directory: Path, report: Repo
     document.write_text(result.model_dump_json(indent=2, exclude_none=True, exclude={"links"}), encoding="utf-8")
     links = {link.url: link for link in result.links}
     files = {file.url: file for file in stored_in(result.data.result, links)}
-    return [document, *[await _fetch(file, stream(links[url]), directory, report) for url, file in files.items()]]
+    mine = result.data.job_id
+    return [document, *[await _fetch(file, mine, stream(links[url]), directory, report) for url, file in files.items()]]
 
 
 def stored_in(value: JsonValue, links: Mapping[str, object]) -> Iterator[Stored]:
@@ -61,8 +62,9 @@ def stored_in(value: JsonValue, links: Mapping[str, object]) -> Iterator[Stored]
                 yield from stored_in(item, links)
 
 
-async def _fetch(file: Stored, chunks: AsyncIterator[bytes], directory: Path, report: Report) -> Path:
-    path = directory / file.name
+async def _fetch(file: Stored, job_id: str, chunks: AsyncIterator[bytes], directory: Path, report: Report) -> Path:
+    name = file.name(job_id)
+    path = directory / name
     if ".." in path.parts:
         raise Permanent("corrupt_artifact", "the name leads out of the directory", field=file.url)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,8 +74,8 @@ async def _fetch(file: Stored, chunks: AsyncIterator[bytes], directory: Path, re
             sink.write(chunk)
             seen.update(chunk)
             arrived_bytes += len(chunk)
-            report(file.name, arrived_bytes, file.size_bytes)
+            report(name, arrived_bytes, file.size_bytes)
     if file.sha256 not in (None, seen.hexdigest()):
         partial.unlink()
-        raise Permanent("corrupt_artifact", f"SHA-256 is {seen.hexdigest()}, not {file.sha256}", field=file.name)
+        raise Permanent("corrupt_artifact", f"SHA-256 is {seen.hexdigest()}, not {file.sha256}", field=name)
     return partial.rename(path)

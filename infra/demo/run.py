@@ -1,6 +1,7 @@
 """The demonstration, from an empty directory to a proof.
 
     sample shop → local cloud → extract orders, extract order lines, back up → restore into an empty database → proofs
+    sample film →               a flow: download → transcode to three sizes → upload
 
 Everything takes the real path: payloads are submitted as any producer's are, the functions run in processes of their
 own behind real queues, and what is proved is what a client can download.
@@ -11,26 +12,32 @@ import shutil
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
+import aiohttp
 from rich.console import Console
 
 from infra.cli.artifacts import download
 from infra.cli.cloud import HOME, local_cloud
 from infra.cli.connect import jobs_at
+from infra.cli.fields import Document
 from infra.cli.options import Options
 from infra.cli.render import print_json, size, stdout
 from infra.cli.watching import Bars, changes
+from infra.demo.film import FILM, film_flow, prove_film
 from infra.demo.proof import Unequal, prove_equal
 from infra.demo.read_back import prove_extracted, rows_of_csv_gz, rows_of_parquet
 from infra.demo.sample import make_sample
 from infra.demo.told import Checked, Finished, document, tell
+from infra.demo.video import generate
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.extract import ExtractOptions, ExtractPayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.results import ProcessResult
+from shared.runtime.api.system import UploadPlace
 from shared.status import Status
 from shared.view import JobView
 
@@ -48,6 +55,7 @@ async def demonstrate(where: Options, home: Path = HOME / "demo", *, scale: floa
     await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)
     shop = home / "shop.db"
     rows = make_sample(shop, scale=scale)
+    await asyncio.to_thread(generate, home / FILM.name, FILM.seconds, FILM.size)
     console.print(f"A web shop: {sum(rows.values()):,} rows in {len(rows)} tables, {size(shop.stat().st_size)}  {shop}")
     async with local_cloud(where, home / "cloud.log") as cloud:
         console.print(f"A local cloud, from template.yaml: {cloud.endpoint_url}\n")
@@ -73,7 +81,8 @@ class _Play:
     async def perform(self, shop: Path) -> list[Finished]:
         async with jobs_at(self._where) as jobs:
             with self._bars:
-                first = await self._run(jobs, self._readings(_url(shop)))
+                film = film_flow(await self._uploaded(jobs, self._home / FILM.name), self._where.tenant)
+                first = await self._run(jobs, {"film": film} | self._readings(_url(shop)))
                 backup = first[-1].url
                 if backup is None:
                     return first
@@ -94,6 +103,15 @@ class _Play:
             "backup": BackupPayload(tenant_id=tenant, database=database),
         }
 
+    async def _uploaded(self, jobs: "Jobs", path: Path) -> str:
+        """Put a file where jobs can read it, as any producer does; → its URL."""
+        body = await asyncio.to_thread(path.read_bytes)
+        ask: Document = {"name": path.name, "size_bytes": len(body)}
+        place = await jobs.ask(UploadPlace, "POST", "/uploads", document=ask)
+        async with aiohttp.ClientSession() as session, session.put(place.href, data=BytesIO(body)) as answer:
+            answer.raise_for_status()
+        return place.url
+
     async def _run(self, jobs: "Jobs", payloads: Mapping[str, Payload]) -> list[Finished]:
         """Submit them all, follow them to their ends, fetch what they left."""
         names: dict[str, str] = {}
@@ -113,11 +131,12 @@ class _Play:
         if not result.success:
             return Finished(name, job, None, directory)
         await download(result, jobs.stream, directory, lambda *_: None)
-        return Finished(name, job, ProcessResult.model_validate(result.data.result), directory)
+        is_flow = job.type == "flow"
+        return Finished(name, job, None if is_flow else ProcessResult.model_validate(result.data.result), directory)
 
 
 def prove(home: Path) -> list[Checked]:
-    """Hold what was fetched and restored against the shop, cell by cell."""
+    """Hold what was fetched and restored against the shop, cell by cell, and look into every film."""
     shop, out = home / "shop.db", home / "out"
 
     def everything() -> str:
@@ -133,6 +152,7 @@ def prove(home: Path) -> list[Checked]:
         _check("orders.parquet", lambda: extracted("orders", out / "orders" / "orders.parquet")),
         _check("order_lines.csv.gz", lambda: extracted("order_lines", out / "order_lines" / "order_lines.csv.gz")),
         _check("restored.db", everything),
+        _check("film", lambda: prove_film(out / "film")),
     ]
 
 

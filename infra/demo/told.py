@@ -35,7 +35,9 @@ class Finished:
 
     @property
     def seconds(self) -> float:
-        return since(self.job.started_at, self.job.completed_at, 0) if self.job.started_at else 0.0
+        """Of its last run; of a flow, from its submission."""
+        began_at = self.job.created_at if self.job.type == "flow" else self.job.started_at
+        return since(began_at, self.job.completed_at, 0) if began_at else 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_everything_is_proved_and_left_for_people_to_look_at(home: Path) -> None:
-    assert [check.difference for check in prove(home)] == [None, None, None]
+    assert [check.difference for check in prove(home)] == [None, None, None, None]
     backup = home / "out" / "backup"
     manifest = json.loads((backup / "manifest.json").read_text())
     assert sum(table["rows"] for table in manifest["tables"]) == 41_000
@@ -36,7 +36,7 @@ def test_one_changed_cell_is_found(home: Path) -> None:
     with closing(sqlite3.connect(home / "restored.db")) as connection:
         connection.execute("UPDATE order_lines SET quantity = quantity + 1 WHERE order_id = 77 AND line_no = 2")
         connection.commit()
-    *_, restored = prove(home)
+    *_, restored, _ = prove(home)
     assert restored.difference is not None
     assert restored.difference.startswith("order_lines, row ")
     assert "column quantity" in restored.difference
@@ -46,7 +46,14 @@ def test_one_row_missing_from_an_extract_is_found(home: Path) -> None:
     path = home / "out" / "order_lines" / "order_lines.csv.gz"
     header_and_rows = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
     path.write_bytes(gzip.compress(b"".join(header_and_rows[:-1])))
-    _, extracted, _ = prove(home)
+    _, extracted, *_ = prove(home)
     assert extracted.difference is not None
     assert extracted.difference.startswith(f"order_lines, row {len(header_and_rows) - 1:,}: ")
     assert extracted.difference.endswith("became None")
+
+
+def test_a_film_of_another_size_or_length_is_found(home: Path) -> None:
+    film = next((home / "out" / "film").rglob("film-240p.mp4"))
+    film.write_bytes(next((home / "out" / "film").rglob("film-144p.mp4")).read_bytes())
+    *_, proof = prove(home)
+    assert proof.difference == "film-240p.mp4: 144 pixels high, 4.0 s"

@@ -333,7 +333,8 @@ def test_every_file_that_a_result_names_is_found_wherever_it_is() -> None:
     links = {f"{prefix}m.json": "", f"{prefix}data/a.csv": ""}
     found = list(stored_in(document, links))  # type: ignore[arg-type]  # JSON all the same
     assert found == [Stored(f"{prefix}m.json"), Stored(f"{prefix}data/a.csv", 3, "ff")]
-    assert [one.name for one in found] == ["m.json", "data/a.csv"]
+    assert [one.name("job_1") for one in found] == ["m.json", "data/a.csv"]
+    assert [one.name("job_2") for one in found] == ["job_1/m.json", "job_1/data/a.csv"], "a flow's files are its steps'"
 
 
 @pytest.mark.parametrize(
