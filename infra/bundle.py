@@ -33,12 +33,8 @@ _ALL_BUNDLES: Final = _ROOT / "build" / "bundles"
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
-_SHARED_LEFT_OUT: Final = {
-    "core": {"memory", "databases", "media"},
-    "databases": {"memory", "media"},
-    "media": {"memory", "databases"},
-}
-"""Folder of requirements → folders of `shared/` that those can't serve, or that only tests need."""
+_SHARED_OF_SOME: Final = {"databases", "media"}
+"""Folders of `shared/` that only the requirements of the same name can serve."""
 
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
 """Handler → folders that it serves as they are."""
@@ -124,7 +120,8 @@ def _trim(folder: Path) -> None:
 
 
 def _copy_own_code(function: Function, folder: Path) -> None:
-    left_out = shutil.ignore_patterns("__pycache__", *_SHARED_LEFT_OUT[function.requirements.parent.name])
+    others = _SHARED_OF_SOME - {function.requirements.parent.name}
+    left_out = shutil.ignore_patterns("__pycache__", "memory", *others)
     shutil.copytree(_ROOT / "shared", folder / "shared", ignore=left_out)
     module = Path(*function.handler.split(".")[:-1]).with_suffix(".py")
     for path in [module, *(package / "__init__.py" for package in module.parents[:-1])]:
