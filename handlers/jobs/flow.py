@@ -1,4 +1,4 @@
-"""`flow`: jobs that need each other. Each run is one round: see how the children are, plan, begin what may begin, wait."""
+"""`flow`: jobs that need each other. Each run is a round: see how children are, plan, begin what may begin, wait."""
 
 from dataclasses import replace
 from functools import partial
@@ -27,7 +27,8 @@ from shared.runtime.flow import (
 from shared.status import Status
 
 TIME_LEFT_S_MIN: Final = 15.0
-CHUNK: Final = 500
+CHUNK: Final = 100
+"""Children that are made before it looks at the clock again: where writes are slow, that is seconds."""
 
 
 @job(FlowPayload)

@@ -55,6 +55,8 @@ def _value_bytes(attribute: Mapping[str, Any]) -> int:
             return _number_bytes(value)
         case "BOOL" | "NULL":
             return 1
+        case "NS":
+            return sum(map(_number_bytes, value))
         case "L":
             return 3 + sum(1 + _value_bytes(element) for element in value)
     raise TypeError(f"a row of ours holds no {kind}")

@@ -23,6 +23,7 @@ from tests.bench.capacity import Item, index_units, item_bytes, read_units, writ
 
 WRITES: Final = {"UpdateItem", "PutItem"}
 READS: Final = {"GetItem", "Query", "Scan"}
+BATCHES: Final = {"BatchGetItem"}
 FREE: Final = {"CreateTable", "DescribeTable", "DescribeTimeToLive", "UpdateTimeToLive"}
 
 SQS_REQUEST_BYTES: Final = 64 * 1024
@@ -97,6 +98,8 @@ class MeteredEndpoint(Endpoint):
         answer = super()._call_moto("dynamodb", request)
         if operation in READS:
             self._count_read(asked, json.loads(answer.body[:]))
+        elif operation in BATCHES:
+            self._count_batch(asked, json.loads(answer.body[:]))
         elif operation not in FREE:
             raise LookupError(f"the meter does not know what {operation} costs")
         return answer
@@ -104,6 +107,14 @@ class MeteredEndpoint(Endpoint):
     def _count_read(self, asked: dict[str, Any], said: dict[str, Any]) -> None:
         items = said.get("Items") or [said.get("Item", {})]
         self.tally.read_units += read_units(items, consistent=bool(asked.get("ConsistentRead")))
+
+    def _count_batch(self, asked: dict[str, Any], said: dict[str, Any]) -> None:
+        """Each item is billed by itself; what is not there, as one of the smallest."""
+        for table, wanted in asked["RequestItems"].items():
+            items = said["Responses"].get(table, [])
+            missing: list[dict[str, Any]] = [{}] * (len(wanted["Keys"]) - len(items))
+            for item in (*items, *missing):
+                self.tally.read_units += read_units([item], consistent=bool(wanted.get("ConsistentRead")))
 
     def _write(self, request: Request, asked: dict[str, Any]) -> Answer:
         table = self._table(asked["TableName"])

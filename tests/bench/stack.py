@@ -120,7 +120,8 @@ async def metered_stack(job_types: Mapping[str, JobType[Payload]]) -> AsyncItera
     try:
         await provision(read_template(TEMPLATE.read_text(), Place(STACK, REGION, ACCOUNT, url)), clients)
         now = time.time_ns() // 1_000_000
-        names = Names(stack=STACK, bucket=default_bucket(STACK, ACCOUNT, REGION))
+        role = f"arn:aws:iam::{ACCOUNT}:role/{STACK}-scheduler"
+        names = Names(stack=STACK, bucket=default_bucket(STACK, ACCOUNT, REGION), schedule_role_arn=role)
         ports = aws_ports(clients, names, now=lambda: now, dice=lambda: 0.0, token=lambda: secrets.token_hex(8))
         for job_type in job_types:
             await ports.queues.receive(job_type, max_messages=1, wait_s=0)

@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import InvalidInput
 from shared.job import Job, history_entry
-from shared.moves import Lease, beat, claim, settle, submit
+from shared.moves import Lease, beat, claim, settle, submit, submit_cancelled
 from shared.ports import Applied, Refused
 from shared.status import Event, Status
 from tests.contract.conftest import World
@@ -128,6 +128,42 @@ def test_progress_and_settlement_reach_the_row_and_the_history_keeps_every_move(
     )
 
 
+def test_many_rows_are_read_in_the_order_asked_for_and_what_is_not_there_is_none(world: World) -> None:
+    jobs, tenant_id, stranger = world.ports.jobs, world.fresh("tenant"), world.fresh("tenant")
+
+    async def story() -> None:
+        for number in range(4):
+            await jobs.apply(submit(job(tenant_id, f"job_{number}"), is_listed=False))
+        await jobs.apply(submit(job(stranger, "job_9"), is_listed=False))
+        found = await jobs.get_many(tenant_id, ["job_3", "job_9", "job_0", "job_3"])
+        assert [row and row.job_id for row in found] == ["job_3", None, "job_0", "job_3"]
+        assert found[2] == await jobs.get(tenant_id, "job_0")
+        assert await jobs.get_many(tenant_id, []) == []
+        most = [f"job_{number}" for number in range(100)]
+        assert [row is not None for row in await jobs.get_many(tenant_id, most)] == [True] * 4 + [False] * 96
+        with pytest.raises(InvalidInput):
+            await jobs.get_many(tenant_id, [*most, "one_too_many"])
+
+    world.run(story())
+
+
+def test_a_tombstone_is_there_first_or_not_at_all(world: World) -> None:
+    jobs, tenant_id = world.ports.jobs, world.fresh("tenant")
+
+    async def story() -> None:
+        tomb = await jobs.apply(submit_cancelled(job(tenant_id)))
+        assert isinstance(tomb, Applied)
+        assert (tomb.job.status, tomb.job.completed_at, tomb.job.list_shard) == (Status.CANCELLED, NOW, None)
+        assert tomb.job.expires_at is not None
+        late = submit(replace(job(tenant_id), token="late"), is_listed=False)
+        assert await jobs.apply(late) == Refused(tomb.job)
+        alive = await jobs.apply(submit(job(tenant_id, "job_2")))
+        tombstone = submit_cancelled(replace(job(tenant_id, "job_2"), token="late"))
+        assert await jobs.apply(tombstone) == Refused(alive.job)
+
+    world.run(story())
+
+
 # --- the list ---------------------------------------------------------------------------------------------------------
 
 
@@ -202,7 +238,8 @@ def test_a_scan_finds_every_tenants_jobs_page_by_page(world: World) -> None:
 
     async def story() -> list[Job]:
         await asyncio.gather(*(jobs.apply(submit(job(tenant, name))) for tenant, name in written))
-        found, cursor = [], None
+        found: list[Job] = []
+        cursor = None
         while True:
             page = await jobs.scan(cursor=cursor)
             found += page.jobs
@@ -223,7 +260,9 @@ def test_a_scan_names_what_is_no_job_and_reads_on(world: World) -> None:
     async def story() -> tuple[set[str], set[str]]:
         await world.ports.jobs.apply(submit(job(tenant, "fine")))
         await call("dynamodb", "put_item", TableName=table, Item=damaged)
-        keys, unreadable, cursor = set(), set(), None
+        keys: set[str] = set()
+        unreadable: set[str] = set()
+        cursor = None
         while True:
             page = await world.ports.jobs.scan(cursor=cursor)
             keys, unreadable = keys | {found.key for found in page.jobs}, unreadable | {*page.unreadable}

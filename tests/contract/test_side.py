@@ -126,3 +126,57 @@ def test_of_many_swaps_at_once_one_wins(world: World) -> None:
         return await asyncio.gather(*(side.swap(pk, "state", old="open", new=f"probe {n}") for n in range(10)))
 
     assert world.run(race()).count(True) == 1
+
+
+# --- sets -------------------------------------------------------------------------------------------------------------
+
+LATER_S = 2_000_000_000
+
+
+def test_numbers_are_added_to_sets_and_all_sets_come_back(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("children")
+
+    async def story() -> None:
+        first = await side.unite(pk, "ends", {"ok": {3, 1}}, expires_at=LATER_S)
+        assert dict(first) == {"ok": frozenset({1, 3})}
+        both = await side.unite(pk, "ends", {"ok": [199], "bad": (0,)}, expires_at=LATER_S)
+        assert dict(both) == {"ok": frozenset({1, 3, 199}), "bad": frozenset({0})}
+        assert await side.unite(pk, "ends", {"ok": {3, 1}}, expires_at=LATER_S) == both, "repeating it changes nothing"
+        other = await side.unite(pk, "other", {"ok": {7}, "bad": set()}, expires_at=LATER_S)
+        assert dict(other) == {"ok": frozenset({7})}, "an item of its own, and an empty set is none"
+        assert [dict(sets) for sets in await side.united([(pk, "ends")])] == [dict(both)]
+
+    world.run(story())
+
+
+def test_of_twenty_writers_at_once_none_is_lost_and_one_at_least_sees_them_all(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("children")
+
+    async def race() -> None:
+        seen = await asyncio.gather(
+            *(side.unite(pk, "ends", {("ok", "bad")[n % 2]: {n, 100}}, expires_at=LATER_S) for n in range(20))
+        )
+        (whole,) = await side.united([(pk, "ends")])
+        odd, even = frozenset(range(1, 20, 2)), frozenset(range(0, 20, 2))
+        assert dict(whole) == {"ok": even | {100}, "bad": odd | {100}}
+        assert whole in seen
+
+    world.run(race())
+
+
+def test_sets_are_read_in_the_order_asked_for_and_what_is_not_there_is_empty(world: World) -> None:
+    side, pk = world.ports.side, world.fresh("children")
+
+    async def story() -> None:
+        for number in range(5):
+            await side.unite(f"{pk}#{number}", "ends", {"ok": {number}}, expires_at=LATER_S)
+        wanted = [(f"{pk}#{number}", "ends") for number in (4, 0, 99, 2, 0)]
+        found = [dict(sets) for sets in await side.united(wanted)]
+        assert found == [{"ok": {4}}, {"ok": {0}}, {}, {"ok": {2}}, {"ok": {0}}]
+        assert await side.united([]) == []
+        most = [(f"{pk}#{number}", "ends") for number in range(100)]
+        assert [bool(sets) for sets in await side.united(most)] == [True] * 5 + [False] * 95
+        with pytest.raises(InvalidInput):
+            await side.united([*most, (pk, "one too many")])
+
+    world.run(story())
