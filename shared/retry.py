@@ -9,7 +9,7 @@ from typing import Final
 
 from shared.circuit import Breaker
 from shared.errors import LongshoreError, Permanent, Transient
-from shared.throttle import Concurrency, Throttle
+from shared.throttle import Concurrency, Door, Throttle
 
 DELAY_S_MAX: Final = 366 * 24 * 3600
 """Nothing is put off for longer, whoever asks."""
@@ -36,6 +36,8 @@ class Policy:
     """Set: this type's jobs all need one world; while it is broken, those of the same tenant are left in the queue."""
     throttles: tuple[Throttle, ...] = ()
     """What jobs of this type wait for before they begin: rates, and one concurrency at most."""
+    door: Door | None = None
+    """Which of several jobs for the same thing come in: one alive, or the newest."""
 
     def __post_init__(self) -> None:
         if self.attempts_max < 1 or self.timeout_s < 1 or not 0 <= self.base_delay_s <= self.max_delay_s:

@@ -14,7 +14,7 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Final
+from typing import Final, Literal
 
 from shared.ids import digest
 from shared.job import compact_json
@@ -57,7 +57,31 @@ class Concurrency:
             raise ValueError(f"at_once of 1 to {AT_ONCE_MAX}: {self}")
 
 
+@dataclass(frozen=True, slots=True)
+class Singleton:
+    """One job of the type alive for each key. A `second` one is the first ("join"), or refused."""
+
+    by: str = "type"
+    second: Literal["join", "refuse"] = "join"
+
+
+@dataclass(frozen=True, slots=True)
+class Debounce:
+    """Of the jobs of the type that come for a key, the newest runs, once none has come for `quiet_s`; but not later
+    than `max_wait_s` after the first."""
+
+    quiet_s: float
+    max_wait_s: float
+    by: str = "type"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quiet_s <= self.max_wait_s <= PER_S_MAX:
+            raise ValueError(f"0 < quiet_s <= max_wait_s, up to a year: {self}")
+
+
 Throttle = Rate | Concurrency
+
+Door = Singleton | Debounce
 
 
 @dataclass(frozen=True, slots=True)

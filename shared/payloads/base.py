@@ -97,7 +97,7 @@ class Payload(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **_: object) -> None:
         """A throttle by a field that is not there is the author's mistake, told when the type is declared."""
-        for throttle in cls.policy.throttles:
+        for throttle in (*cls.policy.throttles, *([cls.policy.door] if cls.policy.door else [])):
             if throttle.by not in {"tenant", *cls.model_fields}:
                 raise TypeError(
                     f"{cls.__name__} is throttled by {throttle.by!r}: 'type', 'tenant', or one of its fields"

@@ -14,6 +14,7 @@ from shared.payloads.results import ErrorBody, Response
 from shared.ports import Applied, Page, Ports
 from shared.retry import DELAY_S_MAX
 from shared.runtime.documents import failures_of, keep_payload, older_history_of, payload_of, response_of
+from shared.runtime.throttle_door import admitted, superseded
 from shared.selection import Filter
 from shared.status import Status
 from shared.view import MoveView, move_view
@@ -44,9 +45,13 @@ class Service:
         """`submit`, and whether the job is new."""
         ports, now, due_at = self._ports, self._ports.now(), self._in(delay_s)
         envelope: Envelope[Payload] = seal(payload, self._id_for(payload, idempotency_key, now))
-        job = new_job(envelope, now=now, token=ports.token(), due_at=due_at)
+        entered = await admitted(ports, new_job(envelope, now=now, token=ports.token(), due_at=due_at), payload)
+        if entered.instead is not None:
+            return entered.instead, False
+        job = entered.job
         await keep_payload(ports, job, envelope.body)
         answer = await ports.jobs.apply(submit(job))
+        await superseded(ports, job, entered.before)
         found = answer.job
         if found is None:
             raise Conflict("vanished", "the job was there and is gone: submit again", field="job_id")

@@ -4,8 +4,8 @@ import asyncio
 
 import click
 
+from infra.cli.commands.pause import everybody_option, pause_id_of
 from infra.cli.options import Command, Options, options
-from infra.cli.pausing import everybody_option, pause_id_of
 
 
 @click.command("resume", cls=Command)
