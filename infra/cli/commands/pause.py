@@ -8,7 +8,6 @@ import click
 from infra.cli.options import Command, Options, options
 from shared.errors import NotFound
 
-
 everybody_option = click.option("--all-tenants", "everybody", is_flag=True, help="Everybody's. Takes an admin.")
 
 
