@@ -224,6 +224,23 @@ def test_an_event_source_without_a_local_twin_is_refused_by_its_path(event: str,
     assert refused.value.field == f"Resources.F.Properties.{field}"
 
 
+MAPPED = """
+      M:
+        Type: AWS::Lambda::EventSourceMapping
+        Properties: {FunctionName: !Ref F, EventSourceArn: "arn:aws:%s", BatchSize: 7}
+"""
+
+
+def test_a_queue_mapped_to_a_function_is_one_of_its_sources() -> None:
+    (spec,) = functions(
+        read(_function("H: {Type: Schedule, Properties: {Schedule: rate(2 hours)}}") + MAPPED % "sqs:q")
+    )
+    assert spec.sources == (ScheduleSource(7200), QueueSource("arn:aws:sqs:q", 7, 0, 1000, reports_items=False))
+    with pytest.raises(InvalidInput) as refused:
+        functions(read(_function("H: {Type: Schedule, Properties: {Schedule: rate(2 hours)}}") + MAPPED % "kinesis:s"))
+    assert refused.value.field == "Resources.M.Properties.EventSourceArn"
+
+
 def test_everything_in_our_own_template_is_either_made_locally_or_known_not_to_be() -> None:
     template = read_template(Path("template.yaml").read_text(encoding="utf-8"), PLACE)
     assert {resource.type for resource in template.resources.values()} <= MAKERS.keys() | NOT_LOCAL.keys()

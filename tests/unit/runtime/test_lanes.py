@@ -19,6 +19,7 @@ from shared.runtime.beats import TaskBeats
 from shared.runtime.context import Context
 from shared.runtime.dead_letters import heal
 from shared.runtime.process import LOW_EVERY, Assignment, serve
+from shared.runtime.settings import read_settings
 from shared.status import Status
 from shared.view import view_of
 from tests.world import World, in_world
@@ -212,6 +213,12 @@ def test_low_jobs_move_however_many_urgent_ones_wait_but_hold_up_few() -> None:
 def test_a_worker_with_nothing_else_to_do_serves_every_lane_at_once() -> None:
     for priority in ("urgent", "high", "normal", "low"):
         assert served([(priority, 1)], concurrency=1, seconds=2) == [priority]
+
+
+def test_a_function_is_told_which_types_have_lanes_and_others_ask() -> None:
+    assert read_settings({"LONGSHORE_LANES": "generic,extract"}).lanes == {"generic", "extract"}
+    assert read_settings({"LONGSHORE_LANES": ""}).lanes == frozenset()
+    assert read_settings({}).lanes is None
 
 
 def test_all_lanes_of_a_type_are_named() -> None:
