@@ -9,6 +9,7 @@
                 one of low priority can wait, and goes to its queue
 
 - A process that dies is taken over from the queue when its lease is over. It did not run alone: no attempt is spent.
+- What is throttled or paused goes to its queue, whoever says now: there it is let in when its turn comes.
 - What is to be tried again, put off or gone on with does so through the queue.
 - A caller who no longer waits (cancelled, `asyncio.timeout`) hands the job to the queue; so does `close`.
 """
@@ -36,6 +37,7 @@ from shared.runtime.documents import keep_payload
 from shared.runtime.floor import Floor
 from shared.runtime.host import Host
 from shared.runtime.patience import patiently
+from shared.runtime.pause import Pauses
 from shared.runtime.run import Run, Stop
 from shared.runtime.service import Service
 from shared.runtime.settings import Settings, read_settings
@@ -90,6 +92,8 @@ class Executor:
         self._who = who
         self._at_once_max = at_once_max
         self._attempts = {one.type: Attempt(cast("JobType[Payload]", one), ports) for one in job_types}
+        self._pauses = Pauses(ports)
+        self._closed = False
         self._under_way: dict[asyncio.Task[Job], _Watch] = {}
 
     async def execute(self, payload: Payload, *, now: bool | None = None, idempotency_key: str | None = None) -> Job:
@@ -101,7 +105,8 @@ class Executor:
         attempt = self._attempts.get(payload.type)
         if now and attempt is None:
             raise InvalidInput("no_handler", f"one of {', '.join(self._attempts)}, to be run here", field="type")
-        if attempt is None or not (self._is_free_for(payload) if now is None else now):
+        must_queue = await self._must_queue(payload) or self._closed
+        if attempt is None or must_queue or not (self._is_free_for(payload) if now is None else now):
             return await self.service.submit(payload, idempotency_key=idempotency_key)
         watch = _Watch()
         making = asyncio.ensure_future(self._made(attempt, payload, idempotency_key, watch))
@@ -115,11 +120,18 @@ class Executor:
             raise
 
     async def close(self) -> None:
-        """Hand what still runs to its queue, as a stopped worker does: no attempt is spent."""
+        """Hand what still runs to its queue, and whatever comes: as of a stopped worker, no attempt is spent."""
+        self._closed = True
         for watch in self._under_way.values():
             watch.stop()
         if self._under_way:
             await asyncio.wait({*self._under_way})
+
+    async def _must_queue(self, payload: Payload) -> bool:
+        """What is throttled or paused has to be let in, and that is the queue's to do."""
+        if payload.effective_policy().throttles:
+            return True
+        return await self._pauses.of(payload.tenant_id, payload.type) is not None
 
     def _is_free_for(self, payload: Payload) -> bool:
         return payload.priority != "low" and len(self._under_way) < self._at_once_max

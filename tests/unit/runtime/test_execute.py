@@ -9,6 +9,7 @@ from shared.errors import Conflict, InvalidInput, Permanent, Transient
 from shared.job import Job
 from shared.memory.jobs import MemoryJobs
 from shared.moves import Move
+from shared.pause import Pause
 from shared.payloads.backup import BackupPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.results import ProcessResult
@@ -16,7 +17,9 @@ from shared.ports import Applied, Refused
 from shared.runtime.beats import TaskBeats
 from shared.runtime.context import Context
 from shared.runtime.execute import Executor
+from shared.runtime.pause import pause
 from shared.status import Event, Status
+from shared.throttle import Concurrency
 from tests.world import World, in_world
 
 PAYLOAD = GenericPayload(operation="x", parameters={"text": "y" * 1_000})
@@ -159,12 +162,27 @@ def test_a_caller_who_no_longer_waits_hands_it_to_the_queue_at_no_attempts_cost(
     in_world(patient, story)
 
 
-@pytest.mark.parametrize("after_s", [0.0, 1.0])
-def test_closing_hands_what_runs_to_the_queue_whether_it_has_begun_or_not(after_s: float) -> None:
+@pytest.mark.parametrize("now", [None, True])
+def test_what_is_throttled_or_paused_is_let_in_by_its_queue(now: bool | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(world: World) -> None:
+        with monkeypatch.context() as patch:
+            policy = replace(GenericPayload.policy, throttles=(Concurrency(1),))
+            patch.setattr(GenericPayload, "policy", policy)
+            assert (await executor(world).execute(PAYLOAD, now=now)).status is Status.QUEUED
+        assert (await executor(world).execute(PAYLOAD, now=now)).status is Status.SUCCESS
+        await pause(world.ports, Pause(tenant_id="default", type="generic", since=world.ports.now(), who="me"))
+        assert (await executor(world).execute(PAYLOAD, now=now)).status is Status.QUEUED
+
+    in_world(answer, story)
+
+
+@pytest.mark.parametrize("turns", range(10))
+def test_closing_hands_what_runs_to_the_queue_whether_it_has_begun_or_not(turns: int) -> None:
     async def story(world: World) -> None:
         jobs = executor(world)
         running = asyncio.create_task(jobs.execute(PAYLOAD, now=True))
-        await asyncio.sleep(after_s)
+        for _ in range(turns):
+            await asyncio.sleep(0)
         await jobs.close()
         assert (await running).status is Status.QUEUED
         await world.drain()
