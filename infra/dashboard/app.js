@@ -8,12 +8,13 @@ import { jobPage } from "./job.js";
 import { jobs } from "./jobs.js";
 import { Live } from "./live.js";
 import { overview } from "./overview.js";
+import { schedules } from "./schedules.js";
 import * as session from "./session.js";
 import { system } from "./system.js";
 import { applyTheme, themeButton, turnTheme } from "./theme.js";
 import { welcome } from "./welcome.js";
 
-const PLACES = [["#/", "Overview"], ["#/jobs", "Jobs"], ["#/errors", "Failures"], ["#/system", "System", "admin"]];
+const PLACES = [["#/", "Overview"], ["#/jobs", "Jobs"], ["#/errors", "Failures"], ["#/schedules", "Schedules"], ["#/system", "System", "admin"]];
 const places = () => PLACES.filter(([, , role]) => !role || session.may(role));
 
 const STATES = {
@@ -34,7 +35,7 @@ function viewOf(hash) {
   const [, place = "", id] = where.split("/");
   const options = { leave: leaving.signal, params: new URLSearchParams(search), go };
   if (place === "jobs" && id) return jobPage({ ...options, id: decodeURIComponent(id) });
-  return { jobs, errors, system }[place]?.(options) ?? overview(options);
+  return { jobs, errors, schedules, system }[place]?.(options) ?? overview(options);
 }
 
 function go(address) {

@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 
 const KEYS = [
   ["j  k", "the next row, the one before"], ["Enter", "open it"], ["Esc", "back; let go of what is chosen"], ["/", "search"],
-  ["x", "choose the row"], ["r", "run again"], ["c", "cancel"], ["1  2  3", "overview, jobs, failures; 4: the system"], ["t", "light or dark"], ["?", "these keys"],
+  ["x", "choose the row"], ["r", "run again"], ["c", "cancel"], ["1  2  3  4", "overview, jobs, failures, schedules; 5: the system"], ["t", "light or dark"], ["?", "these keys"],
 ];
 
 export function help() {

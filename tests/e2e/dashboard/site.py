@@ -16,7 +16,7 @@ from tests.e2e.front.house import House, Visitor, open_house
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
 PATIENCE_MS = 20_000
-NOT_THERE = re.compile("status of 404.*/(audit|jobs/%3C)")
+NOT_THERE = re.compile("status of (404.*/(audit|jobs/%3C)|422.*/schedules)")
 """What a browser says of an answer that the page takes for an answer."""
 
 VIOLATIONS = "addEventListener('securitypolicyviolation', (e) => console.error('violation', e.violatedDirective))"

@@ -260,6 +260,35 @@ def test_the_stacks_own_operator_sees_its_queues(site: Site, page: Page) -> None
     expect(page.get_by_role("link", name="System")).to_have_count(0)
 
 
+def test_a_schedule_is_added_with_its_next_times_in_sight_run_paused_and_deleted(site: Site, page: Page) -> None:
+    enter(page, site, "plans", "#/schedules")
+    expect(page.get_by_role("heading", name="No schedules yet.")).to_be_visible()
+    page.get_by_label("Cron line").fill("0 0 31 2 *")
+    expect(page.get_by_text("bad day-of-month")).to_be_visible()
+    page.get_by_label("Cron line").fill("30 2 * * *")
+    page.get_by_label("Time zone").fill("Asia/Kathmandu")
+    expect(page.locator(".next li")).to_have_count(10)
+    expect(page.locator(".next li").first).to_contain_text("+05:45")
+    page.get_by_label("Name", exact=True).fill(HOSTILE)
+    page.get_by_label("Job type").select_option("generic")
+    page.get_by_label("Fields of the payload").fill('{"operation": 3}')
+    page.get_by_role("button", name="Add").click()
+    expect(page.get_by_role("alert")).to_contain_text("valid string")
+    page.get_by_label("Fields of the payload").fill('{"operation": "echo"}')
+    page.get_by_role("button", name="Add").click()
+    plan = page.locator("table.schedules tbody tr")
+    expect(plan).to_contain_text([HOSTILE])
+    expect(plan).to_contain_text(["20:45 UTC"])
+    for verb, state_of_it in (("Run now", "active"), ("Pause", "paused"), ("Resume", "active")):
+        plan.get_by_role("button", name=verb).click()
+        page.get_by_role("dialog").get_by_role("button", name=verb).click()
+        expect(plan.locator(".badge")).to_have_text(state_of_it)
+    expect(plan.get_by_role("link")).to_be_visible()
+    plan.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("heading", name="No schedules yet.")).to_be_visible()
+
+
 def test_a_viewer_sees_what_may_not_be_done(site: Site, page: Page) -> None:
     site.finished("view", job_id := site.submit("view", "fail"))
     enter(page, site, "view", f"#/jobs/{job_id}", role="viewer")
