@@ -216,7 +216,7 @@ def test_a_worker_with_nothing_else_to_do_serves_every_lane_at_once() -> None:
 
 
 def test_a_function_is_told_which_types_have_lanes_and_others_ask() -> None:
-    assert read_settings({"LONGSHORE_LANES": "generic,extract"}).lanes == {"generic", "extract"}
+    assert read_settings({"LONGSHORE_LANES": "generic,extract"}).lanes == frozenset({"generic", "extract"})
     assert read_settings({"LONGSHORE_LANES": ""}).lanes == frozenset()
     assert read_settings({}).lanes is None
 
