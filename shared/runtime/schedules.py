@@ -69,7 +69,8 @@ async def create(ports: Ports, tenant_id: str, terms: ScheduleTerms, *, who: str
         raise InvalidInput("never_due", "a time that is still to come", field=field)
     schedule_id = terms.schedule_id or f"sch_{ports.token()}"
     terms = terms.model_copy(update={"payload": _checked(terms, tenant_id, schedule_id)})
-    if len(await schedules(ports, tenant_id)) >= SCHEDULES_MAX:
+    known = {one.schedule_id for one in await schedules(ports, tenant_id)}
+    if len(known) >= SCHEDULES_MAX and schedule_id not in known:
         raise Conflict("too_many_schedules", f"a tenant has at most {SCHEDULES_MAX:,} schedules: delete one first")
     made = Schedule(
         tenant_id=tenant_id,

@@ -139,7 +139,8 @@ def test_what_could_never_run_is_refused_at_the_door(longshore: Longshore, said:
 def test_a_tenant_has_a_thousand_schedules_and_no_more(longshore: Longshore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedules, "SCHEDULES_MAX", 2)
     created(longshore)
-    created(longshore)
+    created(longshore, schedule_id="mine")
+    assert created(longshore, schedule_id="mine") == "mine"
     with pytest.raises(Conflict, match="at most"):
         created(longshore)
 

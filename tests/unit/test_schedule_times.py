@@ -200,6 +200,7 @@ def test_a_line_that_never_matches_says_so_quickly(line: str) -> None:
         {"at": "2026-01-01"},
         {"at": "2026-01-01T00:00:00"},
         {"at": "2026-02-30T00:00:00Z"},
+        {"at": "2300-01-01T00:00:00Z"},
         {"at": "9999-12-31T23:59:59-14:00"},
     ],
     ids=str,
