@@ -18,7 +18,16 @@ def longshore(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Longshore]:
         yield found
 
 
-ADD = ("schedule", "add", "poll", "generic", "operation=echo", "parameters.n:=3", "--cron", "30 2 * * *")
+ADD: tuple[str, ...] = (
+    "schedule",
+    "add",
+    "poll",
+    "generic",
+    "operation=echo",
+    "parameters.n:=3",
+    "--cron",
+    "30 2 * * *",
+)
 ADD += ("--timezone", "Europe/Berlin", "--id", "poll", "--overlap", "skip", "--late", "600")
 
 
