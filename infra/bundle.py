@@ -7,16 +7,20 @@ Rules of this file:
    wheels for Lambda's platform. No Docker, no credentials, no compiler.
 3. Bytecode is shipped, made by the runtime's own Python: without it a cold start takes two and a half times as long.
    It is valid whatever the files' times are, since unzipping changes them.
-4. A bundle over Lambda's limit is refused: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+4. What is installed for one list of requirements is kept in `build/libraries/`, trimmed and compiled, for all bundles.
+5. A bundle over Lambda's limit is refused: https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
 `python -m infra.bundle` builds all and prints their sizes; `python -m infra.bundle FUNCTION FOLDER` builds one, as
 `sam build` asks for it through the Makefile.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -30,6 +34,8 @@ SIZE_BYTES_MAX: Final = 250_000_000
 _ROOT: Final = Path(__file__).resolve().parents[1]
 _ALL_BUNDLES: Final = _ROOT / "build" / "bundles"
 
+_LIBRARIES: Final = _ROOT / "build" / "libraries"
+
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
@@ -39,7 +45,7 @@ _SHARED_OF_SOME: Final = {"databases", "media"}
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
 """Handler → folders that it serves as they are."""
 
-_SERVICES: Final = {"apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sqs", "sts"}
+_SERVICES: Final = ("apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sqs", "sts")
 """botocore's service models that any function calls; the other 400 are 25 MB."""
 
 
@@ -75,10 +81,10 @@ def build(function: Function, folder: Path) -> int:
     Raises InvalidInput when it is too large, CalledProcessError when a dependency can't be installed.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    _install(function, folder)
-    _trim(folder)
+    shutil.copytree(_libraries(function), folder)
     _copy_own_code(function, folder)
-    _compile(function.python, folder)
+    for ours in ("handlers", "shared"):
+        _compile(function.python, folder / ours, folder)
     return size_bytes(folder)
 
 
@@ -103,6 +109,22 @@ def _answers(python: Path, version: str) -> bool:
     ask = "import sys; print('%d.%d' % sys.version_info[:2])"
     asked = subprocess.run([python, "-I", "-S", "-c", ask], capture_output=True, text=True, check=False)
     return asked.stdout.strip() == version
+
+
+def _libraries(function: Function) -> Path:
+    """The folder of what the function needs. It appears whole, so that builds at the same time do no harm."""
+    said = function.requirements.read_bytes() + f"{function.python} {function.architecture} {_SERVICES}".encode()
+    kept = _LIBRARIES / hashlib.sha256(said).hexdigest()[:16]
+    if not kept.exists():
+        _LIBRARIES.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=_LIBRARIES) as made:
+            folder = Path(made, "made")
+            _install(function, folder)
+            _trim(folder)
+            _compile(function.python, folder, folder)
+            with suppress(OSError):  # another build was first
+                folder.rename(kept)
+    return kept
 
 
 def _install(function: Function, folder: Path) -> None:
@@ -131,13 +153,13 @@ def _copy_own_code(function: Function, folder: Path) -> None:
         shutil.copytree(_ROOT / served, folder / served)
 
 
-def _compile(version: str, folder: Path) -> None:
+def _compile(version: str, folder: Path, bundle: Path) -> None:
     python = interpreter(version)
     if python is None:
         print(f"WARNING: no python{version} here: the bundle lacks bytecode and will start slowly", file=sys.stderr)
         return
     options = ["-I", "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
-    subprocess.run([python, *options, "-s", folder, "-p", "/var/task", folder], check=True)
+    subprocess.run([python, *options, "-s", bundle, "-p", "/var/task", folder], check=True)
 
 
 def main() -> None:

@@ -91,7 +91,6 @@ FRONT_DOOR = (
     "shared/runtime/api/",
     "shared/runtime/watchers.py",
     "shared/watching.py",
-    "shared/estimate.py",
     "handlers/api.py",
 )
 
@@ -110,25 +109,39 @@ FLOWS = part("flow", "fan_in", "children", "pruning", "references")
 
 SCHEDULES = part("schedule")
 
+ESTIMATES = part("estimate")
+
 APPLICATIONS = ("shared/runtime/execute.py", "shared/runtime/transactions.py")
 
 LIMITS = part("throttle", "parking", "pause", "resume")
 
+TWINS = ("shared/memory/",)
+"""The ports in memory, which the contract suite holds to what AWS does: tests read them, the system does not."""
+
+BUILDING = ("infra/bundle.py", "infra/diagram.py")
+
 PARTS = {
     "what moves jobs": (
         ("handlers/", "shared/"),
-        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *APPLICATIONS),
-        5_200,
+        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES, *APPLICATIONS, *TWINS),
+        5_100,
     ),
+    "its twins in memory": (TWINS, (), 500),
     "numbers": (NUMBERS, (), 500),
     "webhooks": (WEBHOOKS, (), 400),
     "flows": (FLOWS, (), 1_200),
+    "estimates": (ESTIMATES, (), 200),
     "schedules": (SCHEDULES, (), 700),
     "limits": (LIMITS, (), 700),
     "what applications embed": (APPLICATIONS, (), 200),
-    "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS), 1_600),
+    "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES), 1_600),
     "the local cloud": (("infra/local/",), (), 2_700),
-    "the command line": (("infra/",), ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS), 2_600),
+    "bundles and diagrams": (BUILDING, (), 200),
+    "the command line": (
+        ("infra/",),
+        ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES, *BUILDING),
+        2_600,
+    ),
 }
 
 
