@@ -25,6 +25,7 @@ from shared.pause import holding
 from shared.payloads.base import Payload
 from shared.ports import Ports
 from shared.runtime.documents import keep_payload
+from shared.runtime.host import Host
 from shared.runtime.parking import SWAPS_MAX, UNUSED_S, change_held, held_of, park, room_pk
 from shared.runtime.pause import Pauses, all_pauses, pause_pk
 from shared.status import Status
@@ -55,20 +56,21 @@ class Gate:
         self._pauses = Pauses(ports)
         self._turn = asyncio.Lock()
 
-    async def enter(self, parcel: Wakeup | Envelope[Payload], delivery: Delivery, until: int) -> Pass | Action:
-        """`until`: the end of the lease with which it would be claimed now. Action: what to do with it instead."""
+    async def enter(self, parcel: Wakeup | Envelope[Payload], delivery: Delivery, host: Host) -> Pass | Action:
+        """Action: what to do with it instead of claiming it."""
         tenant_id = parcel.tenant_id
         if not self._is_throttled and await self._pauses.of(tenant_id, self._type) is None:
             return Pass()
-        row = await (self._ports.jobs.get(tenant_id, parcel.job_id) if isinstance(parcel, Wakeup) else self._in(parcel))
+        bare = parcel if isinstance(parcel, Envelope) else None
+        row = await (self._in(bare, host.lane) if bare else self._ports.jobs.get(tenant_id, parcel.job_id))
         action = decide(row, delivery, self._ports.now())
         if row is None or action.do in {Do.ACKNOWLEDGE, Do.HIDE, Do.QUARANTINE}:
             return action
         if action.do is not Do.CLAIM:
             return Pass()
-        if isinstance(parcel, Envelope):
+        if bare:
             return Action(Do.ACKNOWLEDGE, "queued")
-        return await self._paused(row) or await self._throttled(row, until)
+        return await self._paused(row) or await self._throttled(row, host.lease_until())
 
     async def left(self, entered: Pass, row: Job | None) -> None:
         """It was not claimed; `row`: as it is. The place is given back, unless a run of the same job has it."""
@@ -77,12 +79,15 @@ class Gate:
         mine = partial(_without, holder=entered.holder, token=entered.token)
         await change_held(self._ports, entered.room, mine)
 
-    async def _in(self, envelope: Envelope[Payload]) -> Job | None:
+    async def _in(self, envelope: Envelope[Payload], lane: str | None) -> Job:
         """A bare message that may have to wait becomes a row: the reactor wakes it."""
         ports = self._ports
-        job = new_job(envelope, now=ports.now(), token=ports.token())
+        job = new_job(envelope, now=ports.now(), token=ports.token(), lane=lane)
         await keep_payload(ports, job, envelope.body)
-        return (await ports.jobs.apply(submit(job))).job
+        row = (await ports.jobs.apply(submit(job))).job
+        if row is None:
+            raise WorldFault("vanished", f"{job.job_id} was there and is gone")
+        return row
 
     async def _paused(self, row: Job) -> Action | None:
         pause = await self._pauses.of(row.tenant_id, row.type)

@@ -96,7 +96,7 @@ class Worker(Generic[P]):
         delivery = self._delivery(parcel, message)
         if shut_s := await self._shut_s(parcel.tenant_id):
             return Hide(shut_s, "circuit_open")
-        entered = await self._gate.enter(parcel, delivery, host.lease_until())
+        entered = await self._gate.enter(parcel, delivery, host)
         if isinstance(entered, Action):
             return await self._go_on(Unclaimed(entered, None), parcel, message, host)
         async with host.floor.company():

@@ -26,10 +26,9 @@ from shared.payloads.base import Payload
 from shared.ports import Outgoing, Ports
 from shared.runtime.batch import run_batch
 from shared.runtime.definition import JobType
-from shared.runtime.entry import container_name
+from shared.runtime.entry import container_name, worker_of
 from shared.runtime.reactor import react
 from shared.runtime.service import Service
-from shared.runtime.worker import Worker
 from tests.bench.meter import MeteredEndpoint, Tally
 
 T = TypeVar("T")
@@ -100,7 +99,7 @@ class Stack:
             self.endpoint.tally = before
             return False
         self.count("lambda worker")
-        worker = Worker(self.job_types[job_type], self.ports, stack=STACK)
+        worker = worker_of(self.job_types[job_type], self.ports, STACK)
         ends_at = self.ports.now() + INVOCATION_MS
         failed = await run_batch(worker, messages, self.ports, queue=job_type, ends_at=ends_at, who=WHO)
         done = [message.receipt for message in messages if message.message_id not in failed]

@@ -54,9 +54,11 @@ def _units(tally: Tally) -> float:
 
 
 def _requests(tally: Tally) -> dict[str, float]:
-    """Without what is free, and without the reactor, whose batches the stream makes."""
+    """Without what is free, the reactor, whose batches the stream makes, and the worker's look at what is paused, once
+    in five seconds."""
     counted = {name: count / JOBS for name, count in tally.requests.items() if "GetRecords" not in name}
     counted.pop("lambda reactor", None)
+    assert counted.pop("dynamodb Query", 0) <= 1 / JOBS
     return counted
 
 

@@ -33,7 +33,7 @@ async def _pause(where: Options, job_type: str, *, everybody: bool, reason: str 
     from infra.cli.render import print_json
     from shared.runtime.api.pauses import PauseView
 
-    asked = {"scope": scope_of(everybody=everybody), "type": types_of(job_type), "reason": reason}
+    asked = {"scope": scope_of(everybody=everybody), "type": None if job_type == "all" else job_type, "reason": reason}
     async with jobs_at(where) as jobs:
         document = {name: value for name, value in asked.items() if value is not None}
         found = await jobs.ask(PauseView, "POST", "/pauses", document=document)
@@ -53,8 +53,3 @@ def pause_id_of(said: str, *, everybody: bool) -> str:
 
 def scope_of(*, everybody: bool) -> str:
     return "stack" if everybody else "tenant"
-
-
-def types_of(said: str) -> str | None:
-    """None: all of them."""
-    return None if said == "all" else said

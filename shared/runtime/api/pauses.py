@@ -9,7 +9,7 @@ from shared.job import rfc3339
 from shared.pause import STACK, Pause, told
 from shared.payloads import TYPES
 from shared.runtime.api.app import Call, Route
-from shared.runtime.api.messages import RANK, Answer, Role, answer_json
+from shared.runtime.api.messages import Answer, Role, answer_json
 from shared.runtime.api.problems import Refusal
 from shared.runtime.pause import all_pauses, pause, resume
 
@@ -81,17 +81,13 @@ async def delete_pause(call: Call) -> Answer:
 
 
 def _check_scope(call: Call, *, is_stack: bool) -> None:
-    if is_stack and not _is_admin(call):
+    if is_stack and call.caller.role is not Role.ADMIN:
         raise Refusal(403, "forbidden", "what concerns all tenants takes the role admin")
-
-
-def _is_admin(call: Call) -> bool:
-    return call.caller.role is not None and RANK[call.caller.role] >= RANK[Role.ADMIN]
 
 
 def _view(found: Pause, call: Call) -> PauseView:
     """Who paused everybody is somebody of another tenant."""
-    who = found.who if found.tenant_id is not None or _is_admin(call) else "an admin"
+    who = found.who if found.tenant_id is not None or call.caller.role is Role.ADMIN else "an admin"
     return PauseView(
         **found.model_dump(include={"type", "reason", "is_resuming"}),
         pause_id=found.pause_id,
