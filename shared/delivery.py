@@ -83,10 +83,8 @@ def decide(row: Job | None, delivery: Delivery, now: int) -> Action:
         return Action(Do.QUARANTINE, f"job {row.job_id} is of type {row.type}, not {delivery.type}")
     if delivery.payload_hash not in {None, row.payload_hash}:
         return Action(Do.QUARANTINE, f"job {row.job_id} exists with another payload")
-    if delivery.seq == DEADLINE:
-        return _at_deadline(row, now)
     if delivery.seq != row.seq:
-        return Action(Do.ACKNOWLEDGE, "stale")
+        return _at_deadline(row, now) if delivery.seq == DEADLINE else Action(Do.ACKNOWLEDGE, "stale")
     match row.status:
         case Status.QUEUED:
             return _queued(row, now)
