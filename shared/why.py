@@ -39,7 +39,7 @@ def why(job: Job, now: int, left: Iterable[tuple[Group, Counts]] = (), waits: Se
         case Status.RUNNING:
             return _running(job, now)
         case Status.WAITING:
-            return _waiting(job, left)
+            return _waiting(left)
         case Status.CANCELLED:
             by = last.who if last and last.event is Event.CANCEL else _asked_by(job)
             return [Reason(code="cancelled", text=f"It was cancelled by {by}.", action="redrive it to run it again")]
@@ -48,17 +48,16 @@ def why(job: Job, now: int, left: Iterable[tuple[Group, Counts]] = (), waits: Se
     return _failed(job)
 
 
-def _waiting(job: Job, left: Iterable[tuple[Group, Counts]]) -> list[Reason]:
-    until = None if job.deadline_at is None else rfc3339(job.deadline_at)
-    texts = [_left(group, counts) for group, counts in left] or ["what it has started is over: it is about to go on"]
-    return [Reason(code="waiting", text=f"It waits for its children: {text}.", until=until) for text in texts]
+def _waiting(left: Iterable[tuple[Group, Counts]]) -> list[Reason]:
+    texts = [_left(group, counts) for group, counts in left] or ["what it has started is over, it is about to go on"]
+    return [Reason(code="waiting", text=f"It waits for its children: {text}.") for text in texts]
 
 
 def _left(group: Group, counts: Counts) -> str:
     if counts.total == 1:
-        return f"the job of `{group.step}` is not over"
+        return f"the job of {group.step!r} is not over"
     failed = f", {counts.failed:,} failed" if counts.failed else ""
-    return f"{counts.total - counts.over:,} of {counts.total:,} jobs of `{group.step}` are not over{failed}"
+    return f"{counts.total - counts.over:,} of {counts.total:,} jobs of {group.step!r} are not over{failed}"
 
 
 def _queued(job: Job, last: HistoryEntry | None, now: int) -> list[Reason]:

@@ -34,6 +34,7 @@ export function these(verb, jobs, after) {
   const [only] = possible;
   const text = possible.length === 1 ? [h("b", only.type), " ", h("code", only.job_id)]
     : [h("b", count), left ? `; ${many(left, "other")} of the ${number(jobs.length)} chosen ${left === 1 ? "is" : "are"} in no state for it` : "", "."];
+  if (possible.some((job) => job.type === "flow" || (verb === "cancel" && job.children?.length))) text.push(h("p", WITH_CHILDREN[verb]));
   return confirm(verb, text, count, async (tell, leave) => {
     const problems = [];
     let done = 0;
@@ -139,6 +140,11 @@ const EXPLAINED = {
   retry: "It is read anew, and becomes a job if it can be read now; else it stays here.",
   redrive: "All attempts are given anew; what was done and kept is not done again.",
   cancel: "What waits is cancelled at once; what runs is asked to stop.",
+};
+
+const WITH_CHILDREN = {
+  redrive: "Of a flow just those steps and jobs run again that failed, were cancelled or never ran; what succeeded stays.",
+  cancel: "All that it has started is cancelled with it.",
 };
 
 function tellOutcome({ done, problems }, verb) {

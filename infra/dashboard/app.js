@@ -1,6 +1,7 @@
 // The frame: who is signed in, where we are, what is live, and the keyboard.
 
 import { isPossible, these } from "./actions.js";
+import { children } from "./children.js";
 import { agoText, h, put, toast } from "./dom.js";
 import { errors } from "./errors.js";
 import { help } from "./help.js";
@@ -29,12 +30,12 @@ let live;
 let state = "connecting";
 let lastTenant;
 
-/** `#/jobs/ID`, `#/jobs?status=…`, `#/errors`, `#/` → the view */
+/** `#/jobs/ID`, `#/jobs/ID/children?step=…`, `#/jobs?status=…`, `#/errors`, `#/` → the view */
 function viewOf(hash) {
   const [where, search = ""] = hash.slice(1).split("?");
-  const [, place = "", id] = where.split("/");
+  const [, place = "", id, below] = where.split("/");
   const options = { leave: leaving.signal, params: new URLSearchParams(search), go };
-  if (place === "jobs" && id) return jobPage({ ...options, id: decodeURIComponent(id) });
+  if (place === "jobs" && id) return (below === "children" ? children : jobPage)({ ...options, id: decodeURIComponent(id) });
   return { jobs, errors, schedules, system }[place]?.(options) ?? overview(options);
 }
 

@@ -101,6 +101,7 @@ setInterval(() => {
 const WORDS = {
   QUEUED: "queued", RUNNING: "running", WAITING: "waiting", SUCCESS: "succeeded",
   PARTIAL_SUCCESS: "partly", FAILED: "failed", CANCELLED: "cancelled",
+  PENDING: "not begun", SKIPPED: "left out", BLOCKED: "blocked",
 };
 
 export const OVER = new Set(["SUCCESS", "PARTIAL_SUCCESS", "FAILED", "CANCELLED"]);

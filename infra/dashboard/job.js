@@ -2,6 +2,7 @@
 
 import { action, isPossible, these } from "./actions.js";
 import { get, path } from "./api.js";
+import { crumbs, graph, groups } from "./flow.js";
 import { OVER, ago, badge, bar, clock, copier, h, json, lasted, many, notice, put, section } from "./dom.js";
 import { isNewer, merged } from "./live.js";
 import { later } from "./later.js";
@@ -9,10 +10,16 @@ import { timeline } from "./timeline.js";
 
 const TRAIL_MAX = 30;
 
+const AGAIN_MS = 2000;
+const JOBS_PER_SECOND = 2000; // the larger a flow, the less often it is looked at
+const ENDING_MS = 120_000; // children of what is over are still being cancelled
+
 export function jobPage({ leave, id }) {
-  const parts = Object.fromEntries(["head", "why", "progress", "timeline", "errors", "result", "payload", "facts", "events"].map((name) => [name, h("div")]));
+  const parts = Object.fromEntries(["head", "why", "progress", "flow", "timeline", "errors", "result", "payload", "facts", "events"].map((name) => [name, h("div")]));
   const trail = [];
   let job;
+  let nextSteps = 0;
+  let left = 0;
 
   const look = later(async () => {
     const found = await get(path(id), leave).catch((problem) => {
@@ -22,8 +29,19 @@ export function jobPage({ leave, id }) {
     if (!found) return;
     if (!job || !isNewer(job.version, found.version)) job = found;
     showJob();
-    await Promise.all([reasons(), history(), payload(), result()]);
+    await Promise.all([reasons(), steps(), history(), payload(), result()]);
   }, 200, leave);
+
+  // Nobody tells the tenant of each child: what has some, or is one, is looked at while it is alive.
+  const again = later(async () => {
+    if (job.type === "flow") await Promise.all([reasons(), steps()]);
+    else await look.now();
+  }, AGAIN_MS, leave);
+  const isMoving = () => !OVER.has(job.status) || (left > 0 && Date.now() - Date.parse(job.completed_at) < ENDING_MS);
+  const timer = setInterval(() => {
+    if (job && (job.parent || job.type === "flow") && isMoving() && performance.now() >= nextSteps && document.visibilityState === "visible") again.soon();
+  }, AGAIN_MS / 2);
+  leave.addEventListener("abort", () => clearInterval(timer));
 
   function showJob() {
     put(parts.head, [job.job_id, job.status, job.type, job.cancel_requested], () => head(job, look));
@@ -46,6 +64,18 @@ export function jobPage({ leave, id }) {
     put(parts.why, told, () => told.problem ? [] : why(told));
   }
 
+  async function steps() {
+    if (job.type !== "flow") return put(parts.flow, job.children, () => job.children.length ? groups(job) : []);
+    if (!OVER.has(job.status) && performance.now() < nextSteps) return undefined;
+    const told = await optional("/flow");
+    nextSteps = performance.now() + (1000 * (told.counts?.total ?? 0)) / JOBS_PER_SECOND;
+    left = told.counts?.left ?? 0;
+    const { scrollLeft = 0, scrollTop = 0 } = parts.flow.querySelector(".graph") ?? {};
+    put(parts.flow, told, () => told.problem ? section("Steps", notice(told.problem)) : graph(told));
+    parts.flow.querySelector(".graph")?.scrollTo(scrollLeft, scrollTop);
+    return undefined;
+  }
+
   async function history() {
     const [{ events = [] }, { errors = [] }] = await Promise.all([optional("/events"), optional("/errors")]);
     put(parts.timeline, [events, job.status], () => timeline(events, job.status));
@@ -56,7 +86,7 @@ export function jobPage({ leave, id }) {
   async function payload() {
     if (parts.payload.shown) return;
     const told = await optional("/payload");
-    put(parts.payload, told, () => section("Payload", document("payload", told, told.payload)));
+    put(parts.payload, told, () => section("Payload", documented("payload", told, told.payload)));
   }
 
   async function result() {
@@ -67,7 +97,7 @@ export function jobPage({ leave, id }) {
 
   return {
     title: `Job ${id}`,
-    node: h("article.view.job", parts.head, parts.why, parts.progress, parts.timeline, parts.errors, h("div.columns", parts.result, parts.payload), parts.facts, parts.events),
+    node: h("article.view.job", parts.head, parts.why, parts.progress, parts.flow, parts.timeline, parts.errors, h("div.columns", parts.result, parts.payload), parts.facts, parts.events),
     look,
     job: () => job,
     hear: (events) => {
@@ -87,7 +117,7 @@ function head(job, look) {
   const again = () => these("redrive", [job], look.now);
   const cancel = () => these("cancel", [job], look.now);
   return h("header.job-head",
-    h("div", h("p.crumbs", h("a", { href: "#/jobs" }, "Jobs"), " / ", h("a", { href: `#/jobs?type=${encodeURIComponent(job.type)}` }, job.type)),
+    h("div", h("p.crumbs", h("a", { href: "#/jobs" }, "Jobs"), " / ", h("a", { href: `#/jobs?type=${encodeURIComponent(job.type)}` }, job.type), job.parent && crumbs(job.parent)),
       h("h1", h("code", job.job_id), " ", copier(job.job_id, "Copy the id")), h("p", badge(job.status), job.cancel_requested && OVER.has(job.status) === false && h("span.quiet", " asked to stop"))),
     h("div.buttons", isPossible("redrive", job) && action("redrive", "Run again", again, job.status === "CANCELLED" ? "" : ".primary"), isPossible("cancel", job) && action("cancel", "Cancel", cancel)));
 }
@@ -130,7 +160,7 @@ function results({ success, data, error, links }) {
     !hasMore && !links.length && success && h("p.quiet", "It gave nothing back."));
 }
 
-function document(name, { problem, href }, value) {
+function documented(name, { problem, href }, value) {
   if (problem) return problem.status === 404 ? h("p.quiet", "It is no longer kept.") : notice(problem);
   if (href) return h("p", h("a", { href, rel: "noreferrer", target: "_blank" }, "Download"), h("span.quiet", " It is too large to be shown. The link holds for 15 minutes."));
   return [h("div.corner", copier(JSON.stringify(value, null, 2), `Copy the ${name}`)), json(value)];

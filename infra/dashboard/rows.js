@@ -56,7 +56,7 @@ export class Rows {
     return h("tr", { "data-id": id, "data-status": job.status },
       this.onChoose && h("td.pick", h("input", { type: "checkbox", checked: this.chosen.has(id), "aria-label": `Choose ${id}`, onchange: ({ target }) => this.choose(id, target.checked) })),
       h("td.status", badge(job.status)),
-      h("td.type", h("a", { href: `#/jobs/${encodeURIComponent(id)}`, "data-key": id, title: id }, job.type), h("code.id", brief(id))),
+      h("td.type", h("a", { href: `#/jobs/${encodeURIComponent(id)}`, "data-key": id, title: id }, job.type), h("code.id", job.parent ? `#${job.parent.index}` : brief(id))),
       h("td.what", what(job)),
       h("td.attempts", `${job.attempts}/${job.attempts_max}`),
       h("td.created", ago(job.created_at)),

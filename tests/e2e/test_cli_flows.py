@@ -53,7 +53,7 @@ def test_a_flow_that_waits_says_what_for_and_is_cancelled_with_its_jobs(longshor
     job_id = longshore("submit", "flow", "--payload", slow.replace("600", '600, "every_s": 0.1')).out.strip()
     while longshore("status", job_id, "--json").document["status"] != "WAITING":
         pass
-    assert "the job of `slow` is not over" in longshore("why", job_id).out
+    assert "the job of 'slow' is not over" in longshore("why", job_id).out
     assert "CANCELLED, and so is what it has started" in longshore("cancel", job_id).out
     child = longshore("status", job_id, "--json").document["flow"]["steps"][0]["job_id"]
     assert longshore("watch", child).code == 1

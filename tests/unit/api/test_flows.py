@@ -167,10 +167,9 @@ def test_a_flow_that_waits_says_for_which_steps_and_how_many_jobs_are_left(ask: 
     _, told = ask(f"/jobs/{flow}/why")
     assert told["status"] == "WAITING"
     assert [reason["text"] for reason in told["reasons"]] == [
-        "It waits for its children: 3 of 3 jobs of `each` are not over.",
-        "It waits for its children: the job of `one` is not over.",
+        "It waits for its children: 3 of 3 jobs of 'each' are not over.",
+        "It waits for its children: the job of 'one' is not over.",
     ]
-    assert told["reasons"][0]["until"] == "2026-01-08T00:00:00.000Z"
 
 
 # --- before it starts -------------------------------------------------------------------------------------------------
