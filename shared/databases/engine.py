@@ -5,6 +5,7 @@ leave an engine as they are: `fault` names them, once, where they leave the thre
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Final, Literal, Protocol
 
 from shared.databases.schema import Kind, Schema, Table, quoted
@@ -114,6 +115,10 @@ class Writer(Database, Protocol):
         """
         ...
 
+    def copy_text(self, table: Table, chunks: Iterator[bytes]) -> int | None:
+        """As `copy_csv`, in PostgreSQL's own text format, which tells an empty text from NULL."""
+        ...
+
     def commit(self) -> None: ...
 
 
@@ -137,3 +142,17 @@ def attempt(database: Writer, work: Callable[[], object], forgiven: Collection[s
         database.execute("ROLLBACK TO SAVEPOINT attempt")
     database.execute("RELEASE SAVEPOINT attempt")
     return fault
+
+
+def by_halves(
+    database: Writer, put: Callable[[range], object], rows: range, leave_out: Callable[[int, LongshoreError], None]
+) -> int:
+    """`put` as many of the numbered rows as the database takes → how many. The bad ones are found by halving."""
+    fault = attempt(database, partial(put, rows), ROW_FAULTS) if rows else None
+    if fault is None:
+        return len(rows)
+    if len(rows) == 1:
+        leave_out(rows[0], fault)
+        return 0
+    half = len(rows) // 2
+    return sum(by_halves(database, put, part, leave_out) for part in (rows[:half], rows[half:]))

@@ -8,12 +8,11 @@ compared with the manifest's before this returns.
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
 from typing import IO, Final, TypeVar, cast
 
 from shared.databases.compression import READ_BYTES, Compression, decompressed
-from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, attempt
+from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, by_halves
 from shared.databases.formats import Block, open_text
 from shared.databases.manifest import DataFormat, File
 from shared.databases.parquet import read_rows
@@ -187,15 +186,15 @@ class Loader:
         return [number for number, _ in kept], [row for _, row in kept]
 
     def _insert(self, table: Table, rows: Sequence[Row], numbers: Sequence[int]) -> int:
-        """As many of the rows as the database takes; the bad ones are found by halving."""
-        fault = attempt(self.database, partial(self.database.insert, table, rows), ROW_FAULTS) if rows else None
-        if fault is None:
-            return len(rows)
-        if len(rows) == 1:
-            self._leave_out(table, numbers[0], fault)
-            return 0
-        half = len(rows) // 2
-        return self._insert(table, rows[:half], numbers[:half]) + self._insert(table, rows[half:], numbers[half:])
+        """As many of the rows as the database takes."""
+
+        def put(part: range) -> None:
+            self.database.insert(table, rows[part.start : part.stop])
+
+        def leave_out(place: int, fault: LongshoreError) -> None:
+            self._leave_out(table, numbers[place], fault)
+
+        return by_halves(self.database, put, range(len(rows)), leave_out)
 
     def _leave_out(self, table: Table, number: int, fault: LongshoreError) -> None:
         if self.errors is None:

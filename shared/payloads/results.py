@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 
 class RowError(BaseModel):
-    """One row that was left out: where it stood and why."""
+    """One row that was left out: where it stood (`row` by number, or the `line` it begins on, from 1) and why."""
 
     model_config = ConfigDict(frozen=True)
 
     table: str
     row: int | None = None
+    line: int | None = None
     field: str | None = None
     code: str
     message: str

@@ -25,6 +25,7 @@ _BY_STATE: Final[tuple[tuple[str, type[Permanent | Transient], str], ...]] = (
     ("42704", Permanent, "no_such_type"),
     ("42804", Permanent, "bad_value"),
     ("42P01", Permanent, "no_such_table"),
+    ("42P10", Permanent, "no_unique_key"),
     ("42P07", Permanent, "table_exists"),
     ("53100", Permanent, "disk_full"),
     ("53", Transient, "database_busy"),

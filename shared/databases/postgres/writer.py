@@ -46,8 +46,14 @@ class PostgresWriter:
         return int(line[1]) if line else None
 
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:
+        return self._copy(f"{_copy(table)} (FORMAT csv)", chunks)
+
+    def copy_text(self, table: Table, chunks: Iterator[bytes]) -> int | None:
+        return self._copy(_copy(table), chunks)
+
+    def _copy(self, statement: str, chunks: Iterator[bytes]) -> int:
         with self._connection.cursor() as cursor:
-            with cursor.copy(f"{_copy(table)} (FORMAT csv)") as copy:
+            with cursor.copy(statement) as copy:
                 for chunk in chunks:
                     copy.write(chunk)
             return cursor.rowcount

@@ -26,6 +26,7 @@ _BY_CODE: Final[dict[int, tuple[type[Permanent | Transient], str, str]]] = {
 _BY_WORDS: Final = (
     ("no such table", "no_such_table"),
     ("no such column", "no_such_column"),
+    ("does not match any PRIMARY KEY or UNIQUE", "no_unique_key"),
     ("already exists", "table_exists"),
     ("Could not decode to UTF-8", "bad_text"),
 )

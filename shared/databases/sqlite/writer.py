@@ -48,6 +48,9 @@ class SqliteWriter:
     def copy_csv(self, table: Table, chunks: Iterator[bytes]) -> int | None:  # noqa: ARG002  SQLite has no such way
         return None
 
+    def copy_text(self, table: Table, chunks: Iterator[bytes]) -> int | None:  # noqa: ARG002  as `copy_csv`
+        return None
+
     def commit(self) -> None:
         self._connection.execute("COMMIT")
 
