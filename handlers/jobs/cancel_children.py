@@ -25,7 +25,7 @@ async def cancel_children(payload: CancelChildrenPayload, context: Context) -> P
     (inbox,) = await ports.side.united([inbox_key(context.tenant_id, parent.job_id)])
     first, begin = map(int, (context.checkpoint or "0 0").split())
     cancelled = 0
-    for group in still_open(parent, inbox):
+    for group in still_open(parent, inbox, payload.redrives):
         for some in chunks(range(begin if group.number == first else 0, group.total), LIST_MAX):
             if group.number < first:
                 break

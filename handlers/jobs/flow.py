@@ -20,7 +20,6 @@ from shared.runtime.flow import (
     planned,
     position_of,
     read_tree,
-    still_ending,
     told_of,
     under_way,
 )
@@ -37,7 +36,7 @@ async def flow(payload: FlowPayload, context: Context) -> FlowResult | Partial |
     ports, children = context.ports, context.children
     tree = await read_tree(ports, children.job, payload)
     position = position_of(tree.job, payload, ports.now())
-    if await still_ending(ports, tree):
+    if await children.still_ending():
         return Snooze(2.0, "its last life is ending")
     plan = await planned(ports, tree, position)
     over = sum(seen.state.is_over for seen in plan.states.values())

@@ -39,6 +39,7 @@ from shared.payloads.results import ErrorBody
 from shared.ports import Ports, Refused
 from shared.runtime.documents import keep_payload, response_of
 from shared.runtime.fan_in import tell, together
+from shared.runtime.pruning import still_ending
 from shared.runtime.run import Run, Stop
 from shared.status import Status
 
@@ -79,6 +80,10 @@ class Children:
         waited = set(awaited(self._run.job))
         groups = [group for group in groups_of(self._run.job) if group.number in waited]
         return ends_of(self._ports, self._run.job, groups)
+
+    async def still_ending(self) -> bool:
+        """Are children of the job's last life still being cancelled? Then it must not begin others."""
+        return await still_ending(self._ports, self._run.job)
 
     async def begin(self, wanted: Sequence[tuple[str, int]]) -> tuple[Group, ...]:
         """Write down that these are begun now: (step, number of children). → their groups.
@@ -165,9 +170,11 @@ def _went_well(row: Job) -> bool:
 
 async def begin_wait(children: Children, wait: WaitFor, wait_number: int) -> WaitFor:
     """Make the children that a handler wants to wait for. The same wish again, after a crash, makes the same ones;
-    another wish makes others."""
+    another wish makes others. Raises WorldFault while those of the job's last life are still being cancelled."""
     if not wait.children:
         return wait
+    if await children.still_ending():
+        raise WorldFault("still_ending", "children of its last life are still being cancelled")
     envelopes = [seal(payload, "") for payload in wait.children]
     wish = digest("".join(envelope.payload_hash for envelope in envelopes))[:8]
     (group,) = await children.begin([(f"wait-{wait_number}-{wish}", len(envelopes))])

@@ -31,7 +31,6 @@ from shared.ports import Ports
 from shared.runtime.children import chunks, ends_of
 from shared.runtime.documents import response_of
 from shared.runtime.fan_in import counts_of, ends_in
-from shared.runtime.pruning import prune
 
 DATA_BYTES_MAX: Final = 16 * 1024
 """Of a step's result that is told with the flow's; a larger one is its job's to tell."""
@@ -114,15 +113,6 @@ def under_way(job: Job, planned: Plan) -> tuple[int, ...]:
     """Numbers of the groups that run."""
     running = {name for name, seen in planned.states.items() if seen.state is StepState.RUNNING}
     return tuple(group.number for step, group in latest_groups(job).items() if step in running)
-
-
-async def still_ending(ports: Ports, tree: Tree) -> bool:
-    """After a redrive: are children of the flow's last life still being cancelled?"""
-    job = tree.job
-    if all(group.redrives == (job.redrives or 0) for group in tree.groups.values()):
-        return False
-    pruner = await prune(ports, job, life=(job.redrives or 0) - 1)
-    return pruner is not None and not pruner.status.is_terminal
 
 
 def child_of(start: Start, index: int) -> Envelope[Payload]:

@@ -34,9 +34,20 @@ async def prune(ports: Ports, parent: Job, life: int | None = None) -> Job | Non
     return (await ports.jobs.apply(submit(job, is_listed=False))).job
 
 
-def still_open(parent: Job, inbox: Sets) -> Sequence[Group]:
-    """The groups whose children may be alive, or may yet be made by a run that does not know of its end."""
-    return [group for group in latest_groups(parent).values() if end_of_group(inbox, group.number) is None]
+async def still_ending(ports: Ports, parent: Job) -> bool:
+    """After a redrive: are children of its last life still being cancelled? Who began others now would lose them."""
+    life = parent.redrives or 0
+    if all(group.redrives == life for group in latest_groups(parent).values()):
+        return False
+    pruner = await prune(ports, parent, life - 1)
+    return pruner is not None and not pruner.status.is_terminal
+
+
+def still_open(parent: Job, inbox: Sets, life: int) -> Sequence[Group]:
+    """The groups of this life or before whose children may be alive, or may yet be made by a run that does not know of
+    its end."""
+    begun = [group for group in latest_groups(parent).values() if group.redrives <= life]
+    return [group for group in begun if end_of_group(inbox, group.number) is None]
 
 
 async def prune_some(ports: Ports, parent: Job, group: Group, indexes: Sequence[int]) -> int:

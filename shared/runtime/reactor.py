@@ -7,8 +7,9 @@
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from shared.consequences import Act, Dispatch, Later, Look, Prune, Record, Report, Vacate, consequences, routed
 from shared.errors import LongshoreError, WorldFault
@@ -74,14 +75,15 @@ def _works(tasks: Sequence[_Task], ports: Ports, stack: str) -> Iterator[Awaitab
             case str() as reason:
                 yield _give_up([task.record], reason, ports, stack)
             case act:
-                yield _carried([task.record], carried_out(act, ports), ports, stack)
+                yield _carried([task.record], partial(carried_out, act, ports), ports, stack)
     for group in queues.values():
         yield _send(group, ports, stack)
     for some in together(report for _, report in reports).values():
-        yield _carried([record for record, report in reports if report in some], tell(ports, some), ports, stack)
+        told = [record for record, report in reports if report in some]
+        yield _carried(told, partial(tell, ports, some), ports, stack)
     for room, left_it in rooms.items():
         vacates = [left for _, left in left_it]
-        yield _carried([record for record, _ in left_it], vacate(ports, room, vacates), ports, stack)
+        yield _carried([record for record, _ in left_it], partial(vacate, ports, room, vacates), ports, stack)
 
 
 async def carried_out(act: Deed, ports: Ports) -> None:
@@ -99,9 +101,11 @@ async def carried_out(act: Deed, ports: Ports) -> None:
             await vacate(ports, act.room, [act])
 
 
-async def _carried(records: Sequence[Record], work: Awaitable[object], ports: Ports, stack: str) -> set[str]:
+async def _carried(
+    records: Sequence[Record], work: Callable[[], Awaitable[object]], ports: Ports, stack: str
+) -> set[str]:
     try:
-        await work
+        await work()
     except WorldFault as fault:
         get_logger().warning("consequence_failed", records=len(records), reason=str(fault))
         return {record.sequence for record in records}
@@ -119,7 +123,7 @@ async def _send(group: Sequence[_Task], ports: Ports, stack: str) -> set[str]:
         missed.extend(await ports.queues.send(messages))
         get_logger().debug("dispatched", messages=len(messages) - len(missed))
 
-    failed = await _carried([task.record for task in group], send(), ports, stack)
+    failed = await _carried([task.record for task in group], send, ports, stack)
     return failed | {group[index].record.sequence for index in missed}
 
 

@@ -146,8 +146,11 @@ class Ledger:
         self.check(due, "I4", "nothing begins before it is due", new.key)
         begins = event in CLAIMS or event in GOES_ON
         self.check(not (old.cancel_requested and begins), "I4", "who was asked to end begins nothing more", new.key)
-        asked = new.status is not Status.CANCELLED or new.key in self.asked
+        asked = new.status is not Status.CANCELLED or self.was_asked(new)
         self.check(asked, "I4", "nobody is cancelled who was not asked to end", new.key)
+
+    def was_asked(self, job: Job) -> bool:
+        return job.key in self.asked
 
     def _is_paid(self, old: Job | None, new: Job, event: Event) -> None:
         """I6: an attempt is spent by failures and by deaths that were surely this job's, and by each."""

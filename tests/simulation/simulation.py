@@ -79,7 +79,7 @@ def counted(seed: int) -> Report:
 async def _live(seed: int, now: Clock, *, told: bool) -> Report:
     asyncio.get_running_loop().set_task_factory(known_task)  # type: ignore[arg-type]  # typeshed knows no context
     world = World(Random(seed), now)
-    with _bugs_told_to(world.ledger):
+    with bugs_told_to(world.ledger):
         await world.live()
     ledger, story = world.ledger, world.ledger.story
     return Report(
@@ -197,7 +197,7 @@ async def _uncalled(payload: BackupPayload, context: Context) -> None:
 
 
 @contextmanager
-def _bugs_told_to(ledger: Ledger) -> Iterator[None]:
+def bugs_told_to(ledger: Ledger) -> Iterator[None]:
     """Logs are silent, but for what a worker calls its own bug."""
 
     def tap(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
