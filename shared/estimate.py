@@ -4,7 +4,7 @@ A guess that says what it is made of: conditions hold, nothing fails; a step beg
 and its jobs run so many at a time. Prices as in `shared/cost.py`, writes by the design's budget:
 
     a job     put, claim, settlement, and its end told to its parent or its place in the list; what its run takes
-    a flow    and a round for each of its steps: claim, groups, wait, wake
+    a flow    and a round for each of its steps: claim, groups, wait, their end in the inbox, wake
 """
 
 import math
@@ -25,7 +25,7 @@ from shared.payloads.flow import Step
 from shared.references import Values, resolve
 
 JOB_UNITS: Final = 4
-ROUND_UNITS: Final = 4
+ROUND_UNITS: Final = 5
 
 RUN_S: Final = 1.0
 FLOW_RUN_S: Final = 0.2
