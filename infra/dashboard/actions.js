@@ -11,6 +11,7 @@ const VERBS = {
   redrive: { title: "Run again", doing: "Running again", done: "will run again", button: "primary", statuses: ["FAILED", "PARTIAL_SUCCESS", "CANCELLED"] },
   canary: { title: "Try one, then ten, then all", doing: "Beginning", done: "has begun", button: "primary", noun: "careful redrive", statuses: [] },
   retry: { title: "Send again", doing: "Sending", done: "sent", button: "primary", noun: "message", statuses: [] },
+  resume: { title: "Go on", doing: "Waking", done: "ended", button: "primary", noun: "pause", statuses: [] },
   cancel: { title: "Cancel", doing: "Cancelling", done: "cancelled", button: "danger", statuses: ["QUEUED", "RUNNING", "WAITING"] },
 };
 
@@ -80,6 +81,19 @@ export function carefully({ type, error }) {
   });
 }
 
+/** What is paused goes on; the API wakes some thousands at a time. */
+export function resume(pause, after) {
+  return confirm("resume", h("b", pause.type ?? "all types"), "1 pause", async (tell, leave) => {
+    let [done, left] = [0, 1];
+    for (let turn = 0; left && turn < REQUESTS_MAX; turn += 1) {
+      const told = await ask("DELETE", `/pauses/${encodeURIComponent(pause.pause_id)}`, undefined, leave);
+      [done, left] = [done + told.woken, told.left];
+      tell(many(done, "job"));
+    }
+    return { done: 1, problems: [] };
+  }, after);
+}
+
 /** What is in quarantine. */
 export function sendAgain(item, after) {
   return confirm("retry", [h("b", item.source), " ", h("code", item.id)], "1 message", async (tell, leave) => {
@@ -136,6 +150,7 @@ function confirm(verb, text, count, run, after, prepare) {
 }
 
 const EXPLAINED = {
+  resume: "The jobs that have come meanwhile are woken, the first to come first.",
   canary: "It stops by itself when the same failure is back, and then leaves the others alone.",
   retry: "It is read anew, and becomes a job if it can be read now; else it stays here.",
   redrive: "All attempts are given anew; what was done and kept is not done again.",

@@ -5,6 +5,7 @@ import { get, query } from "./api.js";
 import { ago, agoText, duration, h, many, number, put, section, svg, notice } from "./dom.js";
 import { Rows } from "./rows.js";
 import { later } from "./later.js";
+import { pauses } from "./pauses.js";
 
 const DAY_MS = 86_400_000;
 const RECENT = 12;
@@ -13,6 +14,7 @@ const COUNTED_EVERY_MS = 20_000;
 
 export function overview({ leave }) {
   const rows = new Rows({ label: "Recent jobs" });
+  const paused = pauses(leave);
   const trouble = h("div");
   const types = h("div");
   const recent = async () => rows.set((await get(`/jobs${query({ limit: RECENT })}`, leave)).jobs);
@@ -27,12 +29,12 @@ export function overview({ leave }) {
     else put(types, stats, () => table(stats));
   };
   const [often, rarely, sometimes] = [later(recent, 1000, leave), later(groups, 10_000, leave), later(numbers, 4000, leave)];
-  const look = { now: () => Promise.all([often, rarely, sometimes].map((one) => one.now())) };
+  const look = { now: () => Promise.all([often, rarely, sometimes, paused.look].map((one) => one.now())) };
   const timer = setInterval(sometimes.soon, COUNTED_EVERY_MS);
   leave.addEventListener("abort", () => clearInterval(timer));
   return {
     title: "Overview",
-    node: h("div.view", trouble, section("Job types", types), section("Happening now", rows.node, h("p", h("a", { href: "#/jobs" }, "All jobs")))),
+    node: h("div.view", paused.node, trouble, section("Job types", types), section("Happening now", rows.node, h("p", h("a", { href: "#/jobs" }, "All jobs")))),
     look,
     rows,
     hear: (events) => {

@@ -1,5 +1,6 @@
 """The dashboard in a real browser, on the whole product in the local cloud."""
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -287,6 +288,28 @@ def test_a_schedule_is_added_with_its_next_times_in_sight_run_paused_and_deleted
     plan.get_by_role("button", name="Delete").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("heading", name="No schedules yet.")).to_be_visible()
+
+
+def test_what_is_paused_is_said_above_everything_and_goes_on_by_a_button(site: Site, page: Page) -> None:
+    enter(page, site, "paused")
+    expect(page.get_by_text("All is well.")).to_be_visible()
+    pause = json.dumps({"type": "generic", "reason": "the printer is out of paper"})
+    page.request.post(
+        f"{site.url}/pauses",
+        headers={
+            "Authorization": f"Bearer {site.house.token('paused', 'operator')}",
+            "Content-Type": "application/json",
+        },
+        data=pause,
+    )
+    page.reload()
+    banner = page.locator(".paused")
+    expect(banner).to_contain_text("generic is paused")
+    expect(banner).to_contain_text("the printer is out of paper")
+    banner.get_by_role("button", name="Go on").click()
+    page.get_by_role("dialog").get_by_role("button", name="Go on").click()
+    expect(page.get_by_text("1 pause ended.")).to_be_visible()
+    expect(banner).to_have_count(0)
 
 
 def test_a_viewer_sees_what_may_not_be_done(site: Site, page: Page) -> None:
