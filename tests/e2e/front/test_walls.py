@@ -95,9 +95,10 @@ def test_a_cursor_of_another_tenants_list_is_no_cursor() -> None:
         places = json.loads(base64.urlsafe_b64decode(first))
         moved = {partition: [at, key.replace(THEIRS, MINE)] for partition, (at, key) in places.items()}
         for route in (route for route in OF_A_TENANT if "cursor" in _said(route)):
-            theirs, nonsense = (_asked(house, route, cursor=cursor)[0] for cursor in (first, "nonsense"))
+            (mine, *_) = house.ids[MINE].get(_parameter(route), [""])
+            theirs, nonsense = (_asked(house, route, mine, cursor=cursor)[0] for cursor in (first, "nonsense"))
             assert (theirs.status, _told(theirs, first)) == (422, _told(nonsense, "nonsense")), route
-            forged, _ = _asked(house, route, cursor=_cursor(moved))
+            forged, _ = _asked(house, route, mine, cursor=_cursor(moved))
             assert THEIRS not in forged.body.decode(), route
 
 
