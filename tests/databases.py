@@ -14,6 +14,7 @@ import pytest
 import structlog
 
 from handlers.jobs.backup import backup
+from handlers.jobs.bulk_import import bulk_import
 from handlers.jobs.download import download
 from handlers.jobs.extract import extract
 from handlers.jobs.restore import restore
@@ -33,7 +34,7 @@ from shared.runtime.run import Run
 from shared.status import Status
 
 TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
-    one.type: one for one in (backup, download, extract, restore, transcode, upload)
+    one.type: one for one in (backup, bulk_import, download, extract, restore, transcode, upload)
 }
 
 

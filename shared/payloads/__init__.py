@@ -13,6 +13,7 @@ from pydantic.json_schema import DEFAULT_REF_TEMPLATE
 from shared.errors import InvalidInput, Problem
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
+from shared.payloads.bulk_import import BulkImportPayload
 from shared.payloads.cancel_children import CancelChildrenPayload
 from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
@@ -26,6 +27,7 @@ from shared.payloads.webhook import WebhookPayload
 
 AnyPayload = Annotated[
     BackupPayload
+    | BulkImportPayload
     | CancelChildrenPayload
     | DownloadPayload
     | ExtractPayload
