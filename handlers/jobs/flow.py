@@ -26,7 +26,7 @@ from shared.runtime.flow import (
 from shared.status import Status
 
 TIME_LEFT_S_MIN: Final = 15.0
-CHUNK: Final = 100
+CHUNK: Final = 25
 """Children that are made before it looks at the clock again: where writes are slow, that is seconds."""
 
 

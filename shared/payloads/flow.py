@@ -115,7 +115,8 @@ class Step(Strict):
 class FlowPayload(Payload):
     """`inputs`: what `{"$input": "path"}` in its steps refers to. `timeout_s`: of the whole flow."""
 
-    policy: ClassVar[Policy] = Policy(timeout_s=60)
+    policy: ClassVar[Policy] = Policy(timeout_s=60, attempts_max=20)
+    """A round that ran out of time or met a fault is made again, and costs nothing that is there already."""
 
     type: Literal["flow"] = "flow"
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=STEPS_MAX)]
