@@ -17,6 +17,7 @@ from handlers.jobs.backup import backup
 from handlers.jobs.bulk_import import bulk_import
 from handlers.jobs.download import download
 from handlers.jobs.extract import extract
+from handlers.jobs.http_request import http_request
 from handlers.jobs.restore import restore
 from handlers.jobs.transcode import transcode
 from handlers.jobs.upload import upload
@@ -34,7 +35,7 @@ from shared.runtime.run import Run
 from shared.status import Status
 
 TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
-    one.type: one for one in (backup, bulk_import, download, extract, restore, transcode, upload)
+    one.type: one for one in (backup, bulk_import, download, extract, http_request, restore, transcode, upload)
 }
 
 

@@ -18,7 +18,7 @@ from shared.net.guard import Address, Guard, is_public
 CHUNK_BYTES: Final = 1 << 20
 REDIRECTS_MAX: Final = 5
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=30)
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _AGAIN: Final = frozenset({408, 425, 429})
 _GONE: Final = frozenset({404, 410})
 
@@ -36,7 +36,7 @@ async def download(
     Raises, about `field`, Permanent("address_refused", "no_such_artifact", "download_refused") or
     Transient("download_failed").
     """
-    async with _session("download", field, allowed, tls) as session, await _answer(session, url, field) as response:
+    async with open_session("download", field, allowed, tls) as session, await _answer(session, url, field) as response:
         accept(response.headers)
         async for chunk in response.content.iter_chunked(CHUNK_BYTES):
             yield chunk
@@ -58,25 +58,31 @@ async def put(
     """
     headers = {"Content-Length": str(size_bytes)} | ({"Content-Type": content_type} if content_type else {})
     async with (
-        _session("upload", field, allowed, tls) as session,
+        open_session("upload", field, allowed, tls) as session,
         session.put(
             url, data=body, headers=headers, allow_redirects=False, skip_auto_headers=["Content-Type"]
         ) as response,
     ):
-        if not response.ok or response.status in _REDIRECTS:
+        if not response.ok or response.status in REDIRECTS:
             raise _refused("upload", response.status, "upload_refused", field)
 
 
 @asynccontextmanager
-async def _session(
-    what: str, field: str, allowed: Callable[[Address], bool], tls: ssl.SSLContext | None
+async def open_session(
+    what: str,
+    field: str,
+    allowed: Callable[[Address], bool],
+    tls: ssl.SSLContext | None,
+    limits: aiohttp.ClientTimeout = _TIMEOUT,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """The net's own errors come out as ours."""
     guard = Guard(allowed)
     connector = aiohttp.TCPConnector(socket_factory=guard.socket, ssl=tls or True)
     try:
-        async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, auto_decompress=False) as session:
+        async with aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False) as session:
             yield session
+    except aiohttp.InvalidURL:
+        raise Permanent(f"{what}_refused", "it is, or leads to, no URL", field=field) from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         if guard.refused:
             raise Permanent("address_refused", "the URL leads to an address that is not public", field=field) from None
@@ -92,7 +98,7 @@ async def _answer(session: aiohttp.ClientSession, url: str, field: str) -> aioht
         if response.status == 200:
             return response
         response.close()
-        if response.status not in _REDIRECTS:
+        if response.status not in REDIRECTS:
             code = "no_such_artifact" if response.status in _GONE else "download_refused"
             raise _refused("download", response.status, code, field)
         url = urljoin(url, response.headers.get("Location", ""))

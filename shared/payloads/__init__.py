@@ -19,6 +19,7 @@ from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.flow import FlowPayload
 from shared.payloads.generic import GenericPayload
+from shared.payloads.http_request import HttpRequestPayload
 from shared.payloads.redrive import RedrivePayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.transcode import TranscodePayload
@@ -33,6 +34,7 @@ AnyPayload = Annotated[
     | ExtractPayload
     | FlowPayload
     | GenericPayload
+    | HttpRequestPayload
     | RedrivePayload
     | RestorePayload
     | TranscodePayload

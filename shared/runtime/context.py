@@ -109,11 +109,11 @@ class Context:
             kept = await self._ports.side.get(pk, sk) or "null"
         return JSON.validate_json(kept)  # type: ignore[return-value]  # the JSON of a T
 
-    async def secret(self, name: str) -> str:
-        """The tenant's own secret `name`. Raises Permanent("no_such_secret")."""
+    async def secret(self, name: str, *, field: str = "database") -> str:
+        """The tenant's own secret `name`, which the payload names in `field`. Raises Permanent("no_such_secret")."""
         value = await self._ports.secrets.get(f"{self.tenant_id}/{name}")
         if value is None:
-            raise Permanent("no_such_secret", f"no secret {name!r} for this tenant", field="database")
+            raise Permanent("no_such_secret", f"no secret {name!r} for this tenant", field=field)
         return value
 
     async def database_url(self, reference: str) -> str:

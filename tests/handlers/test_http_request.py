@@ -1,0 +1,279 @@
+"""`http_request` against servers that really listen, kind ones and hostile ones."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from handlers.jobs import http_request as http_request_job
+from infra.testing import Longshore
+from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
+from shared.net.exchange import exchange
+from shared.payloads import read_payload
+from shared.payloads.results import ProcessResult
+from tests.databases import Jobs
+from tests.https import Answer, loopback, serving
+
+asked: list[web.Request] = []
+
+
+@pytest.fixture
+def jobs() -> Jobs:
+    asked.clear()
+    jobs = Jobs()
+    jobs.ports.secrets.values |= {"default/crm": "sesame", "default/broken": "a\r\nX-Evil: 1"}  # type: ignore[attr-defined]  # of the memory port
+    return jobs
+
+
+@pytest.fixture
+def ask(jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ProcessResult]:
+    """One job against a server that answers so."""
+
+    def run(answer: Answer, path: str = "/rows.csv", **fields: Any) -> ProcessResult:  # Any: a payload's fields
+        async def story() -> object:
+            async with serving(tmp_path, answer) as (url, tls):
+                reached = partial(exchange, allowed=loopback, tls=tls)
+                monkeypatch.setattr(http_request_job, "exchange", reached)
+                return await jobs.start("http_request", url=url.replace("/rows.csv", path), **fields)
+
+        result = asyncio.run(story())
+        assert isinstance(result, ProcessResult)
+        return result
+
+    return run
+
+
+Ask = Callable[..., ProcessResult]
+
+
+def saying(status: int = 200, body: bytes = b"", **headers: str) -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        await request.read()
+        asked.append(request)
+        return web.Response(
+            status=status, body=body, headers={name.replace("_", "-"): headers[name] for name in headers}
+        )
+
+    return answer
+
+
+def problem(work: Callable[[], object]) -> LongshoreError:
+    with pytest.raises(LongshoreError) as caught:
+        work()
+    return caught.value
+
+
+# --- what comes back --------------------------------------------------------------------------------------------------
+
+
+def test_json_comes_back_as_json_and_cookies_do_not(ask: Ask) -> None:
+    result = ask(saying(201, b'{"id": 7}', Content_Type="application/json", Set_Cookie="a=b", ETag='"1"'))
+    assert result.data == {
+        "status": 201,
+        "headers": result.data["headers"],
+        "body": {"id": 7},
+    }
+    told = result.data["headers"]
+    assert isinstance(told, dict)
+    assert (told["ETag"], "Set-Cookie" in told) == ('"1"', False)
+
+
+def test_what_is_large_or_no_text_is_an_artefact(ask: Ask, jobs: Jobs) -> None:
+    for body in (b"x" * 40_000, b"\xff\xfe"):
+        result = ask(saying(200, body))
+        assert result.artifact is not None
+        assert "body" not in result.data
+        assert jobs.body(result.artifact.url) == body
+
+
+def test_a_name_makes_it_an_artefact_even_if_it_is_small(ask: Ask, jobs: Jobs) -> None:
+    result = ask(saying(200, b"{}", Content_Type="application/json"), name="rates/today.json")
+    assert result.artifact is not None
+    assert result.artifact.url.endswith("/rates/today.json")
+
+
+def test_a_broken_document_is_still_text(ask: Ask) -> None:
+    assert ask(saying(200, b'{"id":', Content_Type="application/json")).artifact is not None
+
+
+def test_a_document_a_body_and_the_jobs_id_are_sent(ask: Ask) -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.json_response({"headers": dict(request.headers), "body": await request.text()})
+
+    said = ask(echo, method="POST", json={"a": [1]}, job_id="job_7").data["body"]
+    assert isinstance(said, dict)
+    assert isinstance(said["headers"], dict)
+    assert (said["body"], said["headers"]["Content-Type"]) == ('{"a":[1]}', "application/json")
+    assert said["headers"]["Idempotency-Key"] == "job_7"
+    put = ask(echo, method="PUT", body="grüße", headers={"Content-Type": "text/x"}).data["body"]
+    assert isinstance(put, dict)
+    assert isinstance(put["headers"], dict)
+    assert (put["body"], put["headers"]["Content-Type"], "Idempotency-Key" in put["headers"]) == (
+        "grüße",
+        "text/x",
+        False,
+    )
+
+
+# --- what it means ----------------------------------------------------------------------------------------------------
+
+
+def test_a_status_is_a_success_an_end_or_worth_another_attempt(ask: Ask) -> None:
+    assert ask(saying(404), expect=[200, 404]).data["status"] == 404
+    gone = problem(lambda: ask(saying(404, b"no such  order")))
+    assert isinstance(gone, Permanent)
+    assert (gone.code, gone.message, gone.field) == (
+        "unexpected_status",
+        "the server answers 404: no such order",
+        "url",
+    )
+    assert isinstance(problem(lambda: ask(saying(200), expect=[201])), Permanent)
+    busy = problem(lambda: ask(saying(503, Retry_After="77")))
+    assert isinstance(busy, Transient)
+    assert busy.retry_after_s == 77
+    assert isinstance(problem(lambda: ask(saying(418), retry_on=[418])), Transient)
+
+
+def test_a_job_waits_as_long_as_it_was_asked_to(longshore: Longshore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(*_: object, **__: object) -> None:
+        raise Transient("unexpected_status", "the server answers 429", retry_after_s=600)
+
+    monkeypatch.setattr(http_request_job, "exchange", busy)
+    longshore.submit(read_payload('{"type": "http_request", "url": "https://a.example/"}'))
+    assert longshore.drain().retried == 1
+    (row,) = longshore.world.jobs.rows.values()
+    assert row.due_at is not None
+    assert row.due_at >= longshore.clock.now() + 600_000
+
+
+# --- secrets ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_secret_goes_to_the_server_and_nowhere_else(ask: Ask) -> None:
+    headers = {"Authorization": "Bearer secret://crm"}
+    ask(saying(200), headers=headers)
+    assert asked[0].headers["Authorization"] == "Bearer sesame"
+    echoed = problem(lambda: ask(saying(400, b"bad token sesame"), headers=headers))
+    assert "sesame" not in str(echoed)
+
+
+def test_a_secret_stays_with_its_origin(ask: Ask) -> None:
+    async def answer(request: web.Request) -> web.Response:
+        asked.append(request)
+        if request.path == "/away":
+            return web.Response(status=307, headers={"Location": f"https://localhost:{request.url.port}/there"})
+        return web.Response(status=307, headers={"Location": "/away"}) if request.path == "/" else web.Response()
+
+    headers = {"X-Api-Key": "secret://crm", "X-Other": "kept"}
+    problem(lambda: ask(answer, "/", method="POST", headers=headers))  # its certificate is for 127.0.0.1 alone
+    assert [request.headers.get("X-Api-Key") for request in asked] == ["sesame", "sesame"]
+    from shared.net.exchange import Request, _redirected  # the rule itself, for what certificates keep us from seeing
+
+    before = Request("POST", "https://a.example/", {"X-Api-Key": "k", "X": "1"}, b"{}", frozenset({"x-api-key"}))
+    assert _redirected(before, 307, "https://b.example/").headers == {"X": "1"}
+    assert _redirected(before, 307, "https://a.example:444/").headers == {"X": "1"}
+    assert _redirected(before, 307, "https://a.example/x").headers == before.headers
+    assert (_redirected(before, 303, "https://a.example/").method, _redirected(before, 303, "/").body) == ("GET", None)
+
+
+def test_a_secret_that_is_not_there_or_breaks_the_line_ends_the_job(ask: Ask) -> None:
+    unknown = problem(lambda: ask(saying(), headers={"X-Key": "secret://other"}))
+    assert (unknown.code, unknown.field) == ("no_such_secret", "headers.X-Key")
+    broken = problem(lambda: ask(saying(), headers={"X-Key": "secret://broken"}))
+    assert (broken.code, broken.field) == ("bad_secret", "headers.X-Key")
+    assert asked == []
+
+
+# --- hostile ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("https://127.0.0.1:1/", "address_refused"),
+        ("https://169.254.169.254/latest/meta-data/", "address_refused"),
+        ("http://example.com/", "request_refused"),
+        ("https://[::bad/", "request_refused"),
+    ],
+)
+def test_our_own_network_and_plain_http_are_out_of_reach(jobs: Jobs, url: str, code: str) -> None:
+    error = jobs.fail("http_request", url=url)
+    assert isinstance(error, Permanent)
+    assert (error.code, error.field) == (code, "url")
+
+
+def test_a_redirect_inside_is_refused_before_anything_is_sent(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> LongshoreError:
+        async with serving(tmp_path, saying(302, Location="https://127.0.0.2:1/")) as (url, tls):
+            only_this = partial(exchange, allowed=lambda address: str(address) == "127.0.0.1", tls=tls)
+            monkeypatch.setattr(http_request_job, "exchange", only_this)
+            with pytest.raises(LongshoreError) as caught:
+                await jobs.start("http_request", url=url)
+            return caught.value
+
+    assert asyncio.run(story()).code == "address_refused"
+
+
+@pytest.mark.parametrize("where", ["http://example.com/", "file:///etc/passwd", "https://[::bad/"])
+def test_a_redirect_leads_to_https_or_nowhere(ask: Ask, where: str) -> None:
+    assert problem(lambda: ask(saying(302, Location=where))).code == "request_refused"
+
+
+def test_redirects_come_to_an_end(ask: Ask) -> None:
+    assert problem(lambda: ask(saying(302, Location="/rows.csv"), redirects_max=3)).code == "too_many_redirects"
+    assert len(asked) == 4
+    assert ask(saying(302, Location="/x"), redirects_max=0, expect=[302]).data["status"] == 302
+
+
+def test_a_flood_is_cut_off(ask: Ask, jobs: Jobs) -> None:
+    async def flood(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for _ in range(10_000):
+            await answer.write(b"x" * 65_536)
+        return answer
+
+    error = problem(lambda: ask(flood, answer_bytes_max=100_000))
+    assert (error.code, error.field) == ("too_large", "answer_bytes_max")
+    assert jobs.bodies == {}
+
+
+def test_a_server_that_says_nothing_is_left_in_time(ask: Ask) -> None:
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    assert isinstance(problem(lambda: ask(silent, timeout=1)), Transient)
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"url": "ftp://example.com"}, "url"),
+        ({"url": "https://ann:pw@example.com"}, "url"),
+        ({"url": "https://example.com/a b"}, "url"),
+        ({"method": "CONNECT"}, "method"),
+        ({"headers": {"X: Y": "1"}}, "headers.X: Y.[key]"),
+        ({"headers": {"X": "1\r\nY: 2"}}, "headers.X"),
+        ({"headers": {"Host": "inside"}}, "(the document)"),
+        ({"headers": {"Authorization": "Bearer sesame"}}, "(the document)"),
+        ({"headers": {"X": "secret://a and more"}}, "(the document)"),
+        ({"json": {}, "body": "", "method": "POST"}, "(the document)"),
+        ({"json": {}}, "(the document)"),
+        ({"expect": [99]}, "expect.0"),
+        ({"timeout": 600}, "timeout"),
+        ({"name": "../up"}, "name"),
+    ],
+)
+def test_nonsense_is_refused_at_the_door(fields: dict[str, object], wrong: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        read_payload(json.dumps({"type": "http_request", "url": "https://example.com/", **fields}))
+    assert caught.value.field == wrong
+    assert "sesame" not in caught.value.message
