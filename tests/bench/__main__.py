@@ -1,6 +1,6 @@
 """`make bench`: what a job costs. Compared things run in turns, figures are medians, and the machine is noisy.
 
-python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [planner] [databases]
+python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [flows] [planner] [databases]
 """
 
 import asyncio
@@ -10,11 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from shared.runtime.logs import configure_logs
-from tests.bench import cold_start, databases, front, planner, worker_cpu
+from tests.bench import cold_start, databases, flows, front, planner, worker_cpu
+from tests.bench.fan_in_limits import limits
 from tests.bench.prices import dollars
 from tests.bench.scenarios import JOBS, largest_rows, play_all
 
 Table = list[dict[str, object]]
+
+CHILDREN = 250
+"""Of the flows that are measured."""
 
 
 def cost() -> Table:
@@ -72,11 +76,27 @@ def planning() -> Table:
     return [asdict(planned) for planned in planner.measure()]
 
 
+def children() -> Table:
+    """A flow's children and the same jobs by themselves, counted at the wire, each of them."""
+    found = asyncio.run(flows.compared(CHILDREN))
+    tallies = {"children of a flow": found.with_flow, "jobs by themselves": found.without}
+    return [
+        {"what": what, "write units": found.per_child(tally), "requests": found.requests(tally)}
+        for what, tally in tallies.items()
+    ]
+
+
+def local() -> Table:
+    """Seconds of the local cloud for so many jobs, alone and as a flow."""
+    return flows.on_the_local_cloud(CHILDREN)
+
+
 SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {
     "cost": (cost, row_sizes),
     "cpu": (cpu,),
     "cold": (cold,),
     "front": (api, watchers, page),
+    "flows": (children, limits, local),
     "planner": (planning,),
 }
 

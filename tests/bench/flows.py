@@ -1,4 +1,4 @@
-"""What a flow costs beyond its jobs: counted at the wire, timed on the local cloud, and the planner by itself.
+"""What a flow costs beyond its jobs: counted at the wire, timed on the local cloud.
 
 Rules of this file:
 1. A flow of N children is compared with the same N jobs submitted one by one, in the same run, on a stack of its own.
@@ -19,7 +19,6 @@ from handlers.jobs.generic import generic
 from infra.local.cloud import LocalCloud
 from shared.aws.clients import Clients
 from shared.aws.ports import aws_ports
-from shared.flow import plan
 from shared.names import Names, default_bucket
 from shared.payloads import read_payload
 from shared.payloads.base import Payload
@@ -60,7 +59,8 @@ def one_job(number: JsonValue) -> dict[str, JsonValue]:
 
 def flow_of(children: int) -> FlowPayload:
     """A list of numbers, one job for each."""
-    read = read_payload(to_json({"type": "flow", "steps": [_map(children)]}))
+    each: JsonValue = {"name": "each", "map": list(range(children)), "job": one_job({"$item": True})}
+    read = read_payload(to_json({"type": "flow", "steps": [each]}))
     assert isinstance(read, FlowPayload)
     return read
 
@@ -150,36 +150,3 @@ async def _many_jobs(ports: Ports, children: int) -> None:
 
 def _now() -> int:
     return time.time_ns() // 1_000_000
-
-
-# --- the planner ------------------------------------------------------------------------------------------------------
-
-
-def planner() -> list[dict[str, object]]:
-    """Milliseconds of CPU to read a flow, and to plan its first round: every child's payload is checked."""
-    chains = [_planned(f"{count} steps in a row", _chain(count)) for count in (10, 50, 200)]
-    return chains + [_planned(f"a map of {count:,}", [_map(count)]) for count in (100, 10_000, 100_000)]
-
-
-def _chain(count: int) -> list[JsonValue]:
-    return [{"name": f"s{n}", "job": one_job(n), "needs": [f"s{n - 1}"] if n else []} for n in range(count)]
-
-
-def _map(count: int) -> JsonValue:
-    return {"name": "each", "map": list(range(count)), "job": one_job({"$item": True})}
-
-
-def _planned(what: str, steps: list[JsonValue]) -> dict[str, object]:
-    text = to_json({"type": "flow", "steps": steps})
-    began_s = time.process_time()
-    read = read_payload(text)
-    read_s = time.process_time() - began_s
-    assert isinstance(read, FlowPayload)
-    began_s = time.process_time()
-    starts = plan(read, {}, {}).start
-    return {
-        "flow": what,
-        "read": 1000 * read_s,
-        "plan": 1000 * (time.process_time() - began_s),
-        "jobs": sum(start.total for start in starts),
-    }

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
+from shared.fan_in import RADIX
+from tests.bench.fan_in_limits import fanned
 from tests.bench.flows import compared
 
 SMALL, LARGE = 12, 32
@@ -23,3 +25,11 @@ def test_one_more_child_costs_four_write_units_and_less_where_ends_come_together
     reads = sum(more.requests[f"dynamodb {name}"] for name in ("GetItem", "BatchGetItem"))
     assert reads == 0, "nobody reads more because there are more"
     assert large.row_bytes["longshore-side"] < 1_024
+
+
+def test_up_to_a_million_children_cost_the_same_each_and_no_node_gets_hot() -> None:
+    for row in map(fanned, (1_000, 10_000, 100_000, 1_000_000)):
+        assert row.unions_max <= RADIX
+        assert 4 <= row.units_per_child <= 4 + 1.1 / RADIX + 2 / row.children
+        assert row.nodes <= 1.01 * row.children / RADIX + 3
+        assert row.seconds["the busiest node's partition"] < 1
