@@ -30,6 +30,12 @@ CELLS = [
     (replace(OVER, cancel_requested=True), Do.ACKNOWLEDGE, Do.END_CANCELLED, 0),
     (replace(OVER, cancel_requested=True, alone=True, attempts_left=1), Do.ACKNOWLEDGE, Do.END_CANCELLED, 0),
     (replace(ROW, status=Status.WAITING), Do.ACKNOWLEDGE, Do.ACKNOWLEDGE, 0),
+    (replace(ROW, status=Status.WAITING, deadline_at=NOW + 120_000), Do.ACKNOWLEDGE, Do.ACKNOWLEDGE, 0),
+    (replace(ROW, status=Status.WAITING, deadline_at=NOW + 119_000), Do.ACKNOWLEDGE, Do.HIDE, 119),
+    (replace(ROW, status=Status.WAITING, deadline_at=NOW + 1), Do.ACKNOWLEDGE, Do.HIDE, 1),
+    (replace(ROW, status=Status.WAITING, deadline_at=NOW), Do.ACKNOWLEDGE, Do.EXPIRE, 0),
+    (replace(QUEUED, due_at=NOW, deadline_at=NOW + 2_000), Do.ACKNOWLEDGE, Do.EXPIRE, 0),
+    (replace(QUEUED, due_at=NOW, deadline_at=NOW + 2_001), Do.ACKNOWLEDGE, Do.CLAIM, 0),
     *((replace(ROW, status=status), Do.ACKNOWLEDGE, Do.ACKNOWLEDGE, 0) for status in Status if status.is_terminal),
 ]
 

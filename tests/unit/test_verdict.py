@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.job import Job
 from shared.moves import Plus
-from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped
+from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped, WaitFor
 from shared.retry import Policy
 from shared.status import Event, Status
 from shared.verdict import CHECKPOINT_BYTES_MAX, HOPS_MAX, settle
@@ -55,6 +55,27 @@ TRANSIENT = Failed("busy", "come back", permanent=False)
 )
 def test_each_outcome_has_its_event(outcome: Outcome, event: Event) -> None:
     assert settle(outcome, JOB, POLICY, dice=0.5, now=NOW).event is event
+
+
+def test_who_waits_says_for_what_and_until_when() -> None:
+    verdict = settle(WaitFor((), "there", timeout_s=60, awaits=(3, 4)), JOB, POLICY, dice=0.5, now=NOW)
+    assert verdict.event is Event.WAIT
+    assert dict(verdict.changes) == {
+        "checkpoint": "there",
+        "awaits": "3 4",
+        "wait_number": 1,
+        "deadline_at": NOW + 60_000,
+    }
+    again = settle(WaitFor((), "there", awaits=(3,)), replace(JOB, wait_number=7), POLICY, dice=0.5, now=NOW)
+    assert again.changes["wait_number"] == 8, "each wait has a number of its own"
+
+
+def test_who_waits_for_nobody_goes_on_and_not_for_ever() -> None:
+    verdict = settle(WaitFor((), "there"), JOB, POLICY, dice=0.5, now=NOW)
+    assert (verdict.event, verdict.changes["checkpoint"], verdict.changes["awaits"]) == (Event.PROCEED, "there", "")
+    assert settle(WaitFor((), "there"), replace(JOB, seq=HOPS_MAX), POLICY, dice=0.5, now=NOW).event is Event.FAIL
+    too_large = WaitFor((), "x" * (CHECKPOINT_BYTES_MAX + 1), awaits=(0,))
+    assert settle(too_large, JOB, POLICY, dice=0.5, now=NOW).event is Event.FAIL
 
 
 def test_the_last_transient_failure_is_final() -> None:
