@@ -15,6 +15,7 @@ import structlog
 
 from handlers.jobs.backup import backup
 from handlers.jobs.bulk_import import bulk_import
+from handlers.jobs.data_sync import data_sync
 from handlers.jobs.download import download
 from handlers.jobs.extract import extract
 from handlers.jobs.http_request import http_request
@@ -35,7 +36,7 @@ from shared.runtime.run import Run
 from shared.status import Status
 
 TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
-    one.type: one for one in (backup, bulk_import, download, extract, http_request, restore, transcode, upload)
+    one.type: one for one in (backup, data_sync, bulk_import, download, extract, http_request, restore, transcode, upload)
 }
 
 

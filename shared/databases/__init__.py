@@ -58,6 +58,12 @@ def kind_of(url: str) -> Kind:
     return "postgresql" if _sqlite_path(url) is None else "sqlite"
 
 
+def same_file(one: str, other: str) -> bool:
+    """Are both URLs of one SQLite file?"""
+    paths = _sqlite_path(one), _sqlite_path(other)
+    return None not in paths and len({Path(str(path)).resolve() for path in paths}) == 1
+
+
 def _sqlite_path(url: str) -> str | None:
     """`sqlite:///shop.db` is relative, `sqlite:////data/shop.db` absolute; parameters are not taken."""
     if url.startswith(("postgresql://", "postgres://")):

@@ -119,6 +119,10 @@ class Writer(Database, Protocol):
         """As `copy_csv`, in PostgreSQL's own text format, which tells an empty text from NULL."""
         ...
 
+    def rows(self, table: Table) -> Iterator[Row]:
+        """As a Reader's, of what this transaction sees: for a few rows, since all may be held."""
+        ...
+
     def commit(self) -> None: ...
 
 

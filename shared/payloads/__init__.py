@@ -15,6 +15,7 @@ from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.bulk_import import BulkImportPayload
 from shared.payloads.cancel_children import CancelChildrenPayload
+from shared.payloads.data_sync import DataSyncPayload
 from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.flow import FlowPayload
@@ -30,6 +31,7 @@ AnyPayload = Annotated[
     BackupPayload
     | BulkImportPayload
     | CancelChildrenPayload
+    | DataSyncPayload
     | DownloadPayload
     | ExtractPayload
     | FlowPayload

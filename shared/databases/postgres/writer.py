@@ -9,6 +9,7 @@ from psycopg import IsolationLevel
 from shared.databases.engine import Row
 from shared.databases.postgres.catalog import read_schema
 from shared.databases.postgres.connection import cancel, connect, one_statement
+from shared.databases.postgres.encoding import typed_select
 from shared.databases.postgres.faults import postgres_fault
 from shared.databases.schema import Kind, Schema, Table, quoted
 from shared.errors import LongshoreError
@@ -57,6 +58,9 @@ class PostgresWriter:
                 for chunk in chunks:
                     copy.write(chunk)
             return cursor.rowcount
+
+    def rows(self, table: Table) -> Iterator[Row]:
+        return iter(self.execute(typed_select(table)[0]))
 
     def commit(self) -> None:
         self._connection.commit()

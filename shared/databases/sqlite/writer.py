@@ -51,6 +51,9 @@ class SqliteWriter:
     def copy_text(self, table: Table, chunks: Iterator[bytes]) -> int | None:  # noqa: ARG002  as `copy_csv`
         return None
 
+    def rows(self, table: Table) -> Iterator[Row]:
+        return self._connection.execute(table.selecting(table.references))
+
     def commit(self) -> None:
         self._connection.execute("COMMIT")
 
