@@ -10,6 +10,7 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from shared.databases import reading, same_file, writing
+from shared.databases.dry_run import telling_changes
 from shared.databases.engine import Database, Reader, Writer
 from shared.databases.export import stored
 from shared.databases.fence import pass_fence
@@ -26,7 +27,6 @@ from shared.databases.sync import (
     make_plan,
     read_source,
     step,
-    telling_changes,
     writing_changes,
 )
 from shared.errors import LongshoreError, Permanent

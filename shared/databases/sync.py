@@ -7,7 +7,6 @@ Memory is bounded by a page of each. A row that the target refuses is left out a
 committed is done as far as `SyncPlace.after`, and another invocation goes on behind it.
 """
 
-import json
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -36,7 +35,6 @@ from shared.payloads.results import RowError
 PAGE_ROWS: Final = 2_000
 PAGE_BYTES: Final = 8 << 20
 STAGE: Final = "longshore_stage"
-DIFFERENCES_BYTES_MAX: Final = 8 << 20
 
 Keyed = tuple[Key, Row]
 
@@ -227,23 +225,6 @@ def writing_changes(database: Writer, plan: Plan, place: SyncPlace, errors: RowE
     return write
 
 
-def telling_changes(plan: Plan, place: SyncPlace, lines: bytearray, lines_max: int) -> Act:
-    """For a dry run: what counts them, and tells the first of them."""
-    names = plan.target.table.column_names
-
-    def tell(changes: Changes) -> None:
-        place.inserted += len(changes.inserts)
-        place.updated += len(changes.updates)
-        place.deleted += len(changes.deletes)
-        for document in _documents(plan, names, changes):
-            if place.told == lines_max or len(lines) > DIFFERENCES_BYTES_MAX:
-                return
-            lines.extend(json.dumps(document, ensure_ascii=False, default=_hex).encode("utf-8", "replace") + b"\n")
-            place.told += 1
-
-    return tell
-
-
 def _changes(plan: Plan, stream: Stream, there: list[Keyed], bound: Key | None, *, delete: bool) -> Changes:
     """Takes from the stream what is within the bound."""
     left = dict(there)
@@ -309,28 +290,5 @@ def _key_columns(plan: Plan) -> list[Column]:
     return [plan.target.table.columns[place] for place in plan.target.key]
 
 
-def _documents(plan: Plan, names: Sequence[str], changes: Changes) -> Iterator[dict[str, object]]:
-    def key(row: Row) -> dict[str, Value]:
-        return {names[place]: row[place] for place in plan.target.key}
-
-    for row in changes.deletes:
-        yield {"change": "delete", "key": key(row), "before": dict(zip(names, row, strict=True))}
-    for before, after in changes.updates:
-        compared = zip(names, before, after, plan.compares, strict=True)
-        differing = [(name, x, y) for name, x, y, compare in compared if x != y and compare(x) != compare(y)]
-        yield {
-            "change": "update",
-            "key": key(after),
-            "before": {name: x for name, x, _ in differing},
-            "after": {name: y for name, _, y in differing},
-        }
-    for row in changes.inserts:
-        yield {"change": "insert", "key": key(row), "after": dict(zip(names, row, strict=True))}
-
-
 def _size_bytes(row: Row) -> int:
     return 64 + sum(len(value) for value in row if isinstance(value, str | bytes))
-
-
-def _hex(value: object) -> object:
-    return {"$hex": value.hex()} if isinstance(value, bytes) else str(value)
