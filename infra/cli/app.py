@@ -15,7 +15,7 @@ from shared.errors import LongshoreError
 
 SECTIONS: Final = {
     "Start": ("up", "open", "token", "demo"),
-    "Jobs": ("submit", "status", "why", "watch", "list", "errors", "result", "cancel", "redrive", "types"),
+    "Jobs": ("submit", "estimate", "status", "why", "watch", "list", "errors", "result", "cancel", "redrive", "types"),
     "Operation": ("schedule", "stats", "pause", "resume", "pauses", "quarantine", "audit"),
     "Workers and settings": ("worker", "once", "secret", "completion"),
 }

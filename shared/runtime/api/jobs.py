@@ -146,8 +146,8 @@ async def reasons(call: Call) -> Answer:
 async def result(call: Call) -> Answer:
     job = await job_of(call)
     response = await call.service.result(job)
-    bucket, prefix = call.ports.objects.bucket, f"artifacts/{job.tenant_id}/{job.job_id}/"
-    urls = sorted(_urls(response.data.model_dump(mode="json"), f"s3://{bucket}/{prefix}"))
+    bucket, prefix = call.ports.objects.bucket, f"artifacts/{job.tenant_id}/"  # a flow's files are its children's
+    urls = sorted(_urls([response.data.result, response.data.details], f"s3://{bucket}/{prefix}"))
     answer = answer_json(200, Result(**dict(response), links=await _links(call, urls)))
     if len(answer.body) <= ANSWER_BYTES_MAX:
         return answer
