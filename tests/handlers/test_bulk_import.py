@@ -4,14 +4,21 @@ import gzip
 import json
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 import zstandard
 
+from shared.databases.bulk import files
+from shared.errors import InvalidInput
+from shared.outcomes import Partial
+from shared.payloads import read_payload
 from shared.payloads.results import RowError
 from tests.databases import Jobs, ask_postgres, ask_sqlite, make_sqlite
+from tests.long_jobs import LongJobs
 
 FILE = "artifacts/default/uploads/x/people"
 URL = f"s3://memory/{FILE}"
@@ -197,3 +204,229 @@ def test_rows_that_the_database_alone_finds_bad_are_told_too(jobs: Jobs, databas
         (6, "constraint_violation"),
     ]
     assert ask("SELECT id FROM people ORDER BY id") == [(1,), (2,), (3,), (4,), (5,), (6,)]
+
+
+# --- modes ------------------------------------------------------------------------------------------------------------
+
+OLD = "id,Full name,born,member,score\n1,Ada,,,1\n2,Bob,,,2\n"
+NEW = "id,Full name,born,member,score\n2,Bobby,,,\n3,Cy,,,3\n3,Cyrus,,,4\n"
+
+
+def test_an_upsert_changes_by_key_and_the_last_row_counts(jobs: Jobs, database: str, ask: Ask) -> None:
+    for body in (OLD, NEW, NEW):
+        jobs.run("bulk_import", database=database, mode="upsert", key=["id"], **given(jobs, body))
+    assert ask("SELECT id, name, CAST(score AS integer) FROM people ORDER BY id") == [
+        (1, "Ada", 1),
+        (2, "Bobby", None),
+        (3, "Cyrus", 4),
+    ]
+
+
+def test_a_replacement_keeps_what_belongs_to_the_table(jobs: Jobs, database: str, ask: Ask) -> None:
+    jobs.run("bulk_import", database=database, **given(jobs, OLD))
+    run(database, "CREATE VIEW named AS SELECT name FROM people")
+    outcome = jobs.run_partly("bulk_import", database=database, mode="replace", **given(jobs, NEW))
+    assert [(error.line, error.code) for error in outcome.errors] == [(4, "constraint_violation")]
+    assert ask("SELECT * FROM named ORDER BY name") == [("Bobby",), ("Cy",)]
+    assert outcome.result is not None
+    assert outcome.result.model_dump()["records_processed"] == 2
+    assert stages(database, ask) == []
+
+
+def test_a_replacement_that_fails_leaves_the_old_rows(jobs: Jobs, database: str, ask: Ask) -> None:
+    jobs.run("bulk_import", database=database, **given(jobs, OLD))
+    error = jobs.fail("bulk_import", database=database, mode="replace", errors_max=0, **given(jobs, NEW))
+    assert error.code == "too_many_errors"
+    assert ask("SELECT name FROM people ORDER BY id") == [("Ada",), ("Bob",)]
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"mode": "upsert", "key": ["name"]}, "no_unique_key"),
+        ({"columns": COLUMNS | {"score": {"type": "number", "unique": True}}}, "no_unique_key"),
+        ({"columns": COLUMNS | {"extra": {}}}, "no_such_column"),
+        ({"table": "nobody", "create": False}, "no_such_table"),
+        ({"table": 'x" (id); DROP TABLE people; --', "create": False}, "no_such_table"),
+    ],
+)
+def test_a_table_that_does_not_fit_is_refused(
+    jobs: Jobs, database: str, ask: Ask, options: dict[str, object], code: str
+) -> None:
+    jobs.run("bulk_import", database=database, **given(jobs, OLD))
+    assert jobs.fail("bulk_import", database=database, **given(jobs, GOOD) | options).code == code
+    assert ask("SELECT count(*) FROM people") == [(2,)]
+
+
+# --- files that are no good -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "empty_file"),
+        (gzip.compress(b""), "empty_file"),
+        (b"\n\n", "empty_file"),
+        (b"id,name\n1,Ada\n", "missing_column"),
+        (b"id,id,Full name,born,member,score\n", "missing_column"),
+        (gzip.compress(GOOD.encode())[:-9], "corrupt_artifact"),
+        (b"id,Full name,born,member,score\n1," + b"x" * (files.ROW_CHARS_MAX + 2), "corrupt_artifact"),
+        (b'id,Full name,born,member,score\n1,"' + b'x\n","' * (files.ROW_CHARS_MAX // 2), "corrupt_artifact"),
+        (gzip.compress(b"id,Full name,born,member,score\n" + b"1" * (64 << 20)), "corrupt_artifact"),
+    ],
+)
+def test_a_file_that_is_none_fails_the_job(jobs: Jobs, tmp_path: Path, body: bytes, code: str) -> None:
+    url = make_sqlite(tmp_path / "target.db", "")
+    error = jobs.fail("bulk_import", database=url, **given(jobs, body))
+    assert error.code == code
+    assert ask_sqlite(url, "SELECT name FROM sqlite_schema WHERE name = 'people'") == []
+
+
+def test_what_is_no_text_is_a_bad_row_and_not_a_bad_file(jobs: Jobs, database: str) -> None:
+    body = b"id,Full name,born,member,score\n1,A\xe4,,,\n2,A\0,,,\n" + "٣,Ada,,,\n4,Größe,,,\n".encode()
+    outcome = jobs.run_partly("bulk_import", database=database, **given(jobs, body))
+    assert told(outcome.errors) == [(2, "name", "bad_text"), (3, "name", "bad_text"), (4, "id", "bad_type")]
+
+
+def test_json_lines_that_are_none_are_bad_rows(jobs: Jobs, database: str) -> None:
+    rows = (
+        b'{"id": 1, "Full name": "Ada"}',
+        b"[1]",
+        b"nonsense",
+        b'{"id": 2, "Full name": "B"} {"id": 3, "Full name": "C"}',
+        b'{"id": 4, "Full name": "\\ud800"}',
+        b"[" * 100_000,
+        b'{"id": true, "Full name": "D"}',
+        b'{"id": 5, "Full name": "E", "score": NaN}',
+        b'{"id": {"a": 1}, "Full name": "F"}',
+    )
+    outcome = jobs.run_partly("bulk_import", database=database, **given(jobs, b"\n".join(rows)))
+    assert told(sorted(outcome.errors, key=lambda error: error.line or 0)) == [
+        (2, None, "unreadable_row"),
+        (3, None, "unreadable_row"),
+        (4, None, "unreadable_row"),
+        (5, "name", "bad_text"),
+        (6, None, "unreadable_row"),
+        (7, "id", "bad_type"),
+        (8, "score", "bad_type"),
+        (9, "id", "bad_type"),
+    ]
+
+
+def test_a_quote_that_never_ends_costs_the_rows_it_swallows_and_no_more(jobs: Jobs, tmp_path: Path) -> None:
+    good = "".join(f"{number},Ada,,,\n" for number in range(10, 200_000))
+    body = f'id,Full name,born,member,score\n1,"Ada,,,\n{good}'
+    outcome = jobs.run_partly("bulk_import", database=make_sqlite(tmp_path / "target.db", ""), **given(jobs, body))
+    assert told(outcome.errors) == [(2, None, "unreadable_row")]
+    assert outcome.result is not None
+    assert outcome.result.model_dump()["records_processed"] > 90_000
+
+
+def test_another_tenants_file_is_not_there(jobs: Jobs, tmp_path: Path) -> None:
+    url = make_sqlite(tmp_path / "target.db", "")
+    fields = given(jobs, GOOD) | {"source": "s3://memory/artifacts/other/uploads/x/people"}
+    jobs.bodies["artifacts/other/uploads/x/people"] = GOOD.encode()
+    assert jobs.fail("bulk_import", database=url, **fields).code == "no_such_artifact"
+
+
+def test_an_address_inside_is_refused(jobs: Jobs, tmp_path: Path) -> None:
+    url = make_sqlite(tmp_path / "target.db", "")
+    fields = given(jobs, GOOD) | {"source": "https://127.0.0.1/rows.csv"}
+    assert jobs.fail("bulk_import", database=url, **fields).code == "address_refused"
+
+
+# --- payloads ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("field", "options"),
+    [
+        ("columns.id.pattern", {"columns": {"id": {"pattern": "(a+"}}}),
+        ("columns.id.pattern", {"columns": {"id": {"pattern": "(?=a)"}}}),
+        ("columns.id.pattern", {"columns": {"id": {"pattern": "a)|(b"}}}),
+        ("columns.id", {"columns": {"id": {"min": 1}}}),
+        ("columns.id", {"columns": {"id": {"type": "date", "min": "2024-02-31"}}}),
+        ("columns.id", {"columns": {"id": {"type": "timestamp", "min": "1700000000"}}}),
+        ("columns.id", {"columns": {"id": {"type": "integer", "max": 1.5}}}),
+        ("columns.id", {"columns": {"id": {"type": "integer", "enum": ["1"]}}}),
+        ("columns", {"columns": {}}),
+        ("(the document)", {"mode": "upsert"}),
+        ("(the document)", {"key": ["nobody"]}),
+        ("source", {"source": "http://example.org/x.csv"}),
+        ("source", {"source": "https://ann:secret@example.org/x.csv"}),
+    ],
+)
+def test_a_payload_that_makes_no_sense_is_refused(field: str, options: dict[str, object]) -> None:
+    payload = {"type": "bulk_import", "database": "secret://x", "source": URL, "table": "t", "columns": {"id": {}}}
+    with pytest.raises(InvalidInput) as caught:
+        read_payload(json.dumps(payload | options))
+    assert caught.value.field == field
+
+
+def test_no_pattern_takes_long(jobs: Jobs, tmp_path: Path) -> None:
+    columns = {"id": {"pattern": "(a|a)*(a*)*b"}}
+    fields = given(jobs, f"id\n{'a' * 50_000}\naab\n") | {"columns": columns}
+    outcome = jobs.run_partly("bulk_import", database=make_sqlite(tmp_path / "target.db", ""), **fields)
+    assert told(outcome.errors) == [(2, "id", "no_match")]
+
+
+# --- many invocations -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["insert", "upsert", "replace"])
+@pytest.mark.parametrize("answers_lost", [True, False])
+def test_no_row_comes_twice_whoever_is_killed_when(
+    place: tuple[str, Ask], monkeypatch: pytest.MonkeyPatch, mode: str, *, answers_lost: bool
+) -> None:
+    """Killed at each look at the clock in turn; or every invocation that goes on dies before it can say so."""
+    database, ask = place
+    monkeypatch.setattr(files, "BATCH_ROWS", 25)
+    body = "id,Full name,born,member,score\n" + "".join(
+        f"{number if number % 50 else 'bad'},N{number},,,\n" for number in range(1, 401)
+    )
+    wanted = [(number,) for number in range(1, 401) if number % 50]
+    for kills_at in [-1] if answers_lost else count(1):
+        long = LongJobs(invocation_s=5)
+        long.clock.kills_at = kills_at
+        fields = given(long.jobs, body)
+        run(database, "DROP TABLE IF EXISTS people", "DROP TABLE IF EXISTS longshore_fence")
+        outcome = long.run("bulk_import", answers_lost=answers_lost, database=database, mode=mode, key=["id"], **fields)
+        assert isinstance(outcome, Partial)
+        assert long.invocations > 3
+        assert ask("SELECT id FROM people ORDER BY id") == wanted
+        assert outcome.result is not None
+        result = outcome.result.model_dump()
+        assert (result["records_processed"], result["data"]["rows_read"]) == (len(wanted), 400)
+        assert [error["line"] for error in lines(long.jobs, result["artifact"]["url"])] == list(range(51, 402, 50))
+        assert stages(database, ask) == []
+        if not long.deaths:
+            assert answers_lost or kills_at > 15
+            break
+
+
+def test_the_old_rows_are_there_until_all_new_ones_are(place: tuple[str, Ask], monkeypatch: pytest.MonkeyPatch) -> None:
+    database, ask = place
+    monkeypatch.setattr(files, "BATCH_ROWS", 25)
+    seen: list[object] = []
+    long = LongJobs(invocation_s=5)
+    long.jobs.run("bulk_import", job_id="first", database=database, **given(long.jobs, OLD))
+    long.between = lambda _: seen.append(ask("SELECT name FROM people ORDER BY id"))
+    body = "id,Full name,born,member,score\n" + "".join(f"{number},N{number},,,\n" for number in range(10, 400))
+    long.run("bulk_import", database=database, mode="replace", **given(long.jobs, body))
+    assert len(seen) > 2
+    assert all(rows == [("Ada",), ("Bob",)] for rows in seen)
+    assert ask("SELECT count(*), min(id) FROM people") == [(390, 10)]
+
+
+def run(database: str, *statements: str) -> None:
+    for statement in statements:
+        if database.startswith("sqlite"):
+            with closing(sqlite3.connect(database.removeprefix("sqlite:///"))) as connection, connection:
+                connection.execute(statement)
+        else:
+            ask_postgres(database, statement)
+
+
+def stages(database: str, ask: Ask) -> list[tuple[object, ...]]:
+    where = "sqlite_schema WHERE name" if database.startswith("sqlite") else "pg_class WHERE relname"
+    return ask(f"SELECT 1 FROM {where} LIKE 'longshore_import%'")

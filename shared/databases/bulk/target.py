@@ -112,7 +112,7 @@ def prepare(
     stage = replace(table, name=stage_name(job_id), columns=(Column(LINE), *table.columns))
     if payload.mode == "upsert":
         stage = replace(stage, space="")
-        _make(database, "TEMPORARY TABLE", stage, table)
+        _make(database, stage, table, _PASSING[database.kind])
         return Target(database, table, columns, stage, _upsert(table, stage, payload.key, database.kind))
     _keep_stage(database, table, stage, there, begun=begun)
     return Target(database, table, columns, stage)
@@ -178,18 +178,25 @@ def _keep_stage(database: Writer, table: Table, stage: Table, there: Schema, *, 
     if found and not begun:
         database.drop([stage])
     if not begun:
-        _make(database, "TABLE", stage, table)
+        _make(database, stage, table, ("TABLE", ""))
         database.execute(
             f"CREATE UNIQUE INDEX {quote(stage_name(table.name + stage.name))} ON {stage.identifier} ({LINE})"
         )
 
 
-def _make(database: Writer, what: str, stage: Table, like: Table) -> None:
+_PASSING: Final[dict[Kind, tuple[str, str]]] = {
+    "postgresql": ("TEMPORARY TABLE", "ON COMMIT DROP"),
+    "sqlite": ("TEMPORARY TABLE", ""),
+}
+"""A connection of PostgreSQL's may be somebody else's next."""
+
+
+def _make(database: Writer, stage: Table, like: Table, words: tuple[str, str]) -> None:
     """With the columns' types, and none of their constraints."""
-    names = quoted(like.column_names)
+    what, until = words
     database.execute(
-        f"CREATE {what} {stage.identifier} AS SELECT CAST(NULL AS bigint) AS {LINE}, {names} "
-        f"FROM {like.identifier} WHERE false"
+        f"CREATE {what} {stage.identifier} {until} AS "
+        f"SELECT CAST(NULL AS bigint) AS {LINE}, {quoted(like.column_names)} FROM {like.identifier} WHERE false"
     )
 
 
