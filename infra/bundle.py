@@ -39,7 +39,7 @@ _LIBRARIES: Final = _ROOT / "build" / "libraries"
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
-_SHARED_OF_SOME: Final = {"databases", "media"}
+_SHARED_OF_SOME: Final = {"databases", "media", "training"}
 """Folders of `shared/` that only the requirements of the same name can serve."""
 
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}

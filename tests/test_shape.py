@@ -80,6 +80,7 @@ NOT_CORE = (
     "shared/payloads/",
     "shared/databases/",
     "shared/media/",
+    "shared/training/",
     "shared/net/",
     "infra/demo/",
     "infra/testing/",

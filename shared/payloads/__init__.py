@@ -18,6 +18,7 @@ from shared.payloads.cancel_children import CancelChildrenPayload
 from shared.payloads.data_sync import DataSyncPayload
 from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
+from shared.payloads.fine_tuning import FineTuningPayload
 from shared.payloads.flow import FlowPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.http_request import HttpRequestPayload
@@ -34,6 +35,7 @@ AnyPayload = Annotated[
     | DataSyncPayload
     | DownloadPayload
     | ExtractPayload
+    | FineTuningPayload
     | FlowPayload
     | GenericPayload
     | HttpRequestPayload

@@ -1,0 +1,90 @@
+"""`fine_tuning`: a classifier of texts or of table rows, trained here or by SageMaker or Bedrock."""
+
+import re
+from typing import Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.payloads.base import Payload, Strict
+from shared.payloads.transcode import StoredUrl
+from shared.retry import Policy
+
+Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/ -]*$", max_length=200)]
+
+MODELS: Final = {
+    "local": (
+        re.compile(r"new:(text|tabular)|s3://[^\s]+"),
+        "new:text, new:tabular or s3://… of a model that was made here",
+    ),
+    "sagemaker": (re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9.-]+/[A-Za-z0-9._/:@-]+"), "the address of a training image"),
+    "bedrock": (
+        re.compile(r"[a-z0-9-]+\.[A-Za-z0-9.:_-]+|arn:aws[a-z-]*:bedrock:[^\s]+"),
+        "a Bedrock model's id or ARN",
+    ),
+}
+"""Engine → how it names what training begins with."""
+
+
+class TrainingConfig(Strict):
+    """`validation_split`: the share of rows that are not learned from. The same `seed` makes the same model."""
+
+    epochs: Annotated[int, Field(ge=1, le=1_000)] = 5
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 0.3
+    batch_size: Annotated[int, Field(ge=1, le=4_096)] = 32
+    validation_split: Annotated[float, Field(ge=0, le=0.5)] = 0.1
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+
+class TrainingOptions(Strict):
+    """`early_stop`: after how many epochs without a lower loss; true: 3. `metrics`: which are told."""
+
+    save_checkpoints: bool = False
+    early_stop: bool | Annotated[int, Field(ge=1, le=100)] = False
+    metrics: Annotated[tuple[Literal["loss", "accuracy", "f1"], ...], Field(min_length=1, max_length=3)] = (
+        "loss",
+        "accuracy",
+        "f1",
+    )
+
+    @property
+    def patience(self) -> int | None:
+        """In epochs; None: to the end."""
+        return {True: 3, False: None}.get(self.early_stop) if isinstance(self.early_stop, bool) else self.early_stop
+
+
+class Remote(Strict):
+    """For SageMaker: on what, and how long. For either: `hyperparameters` beside those of `training_config`."""
+
+    instance_type: Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", max_length=40)] = (
+        "ml.m5.xlarge"
+    )
+    volume_gb: Annotated[int, Field(ge=1, le=1_024)] = 30
+    hours_max: Annotated[int, Field(ge=1, le=120)] = 24
+    hyperparameters: Annotated[dict[Column, Setting], Field(max_length=50)] = Field(default_factory=dict)
+
+
+class FineTuningPayload(Payload):
+    policy: ClassVar[Policy] = Policy(timeout_s=300)
+
+    type: Literal["fine_tuning"] = "fine_tuning"
+    model_id: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+    dataset_path: StoredUrl
+    dataset_format: Literal["csv", "jsonl", "parquet"] | None = None
+    text_column: Column = "text"
+    label_column: Column = "label"
+    engine: Literal["local", "sagemaker", "bedrock"] = "local"
+    training_config: TrainingConfig = Field(default_factory=TrainingConfig)
+    options: TrainingOptions = Field(default_factory=TrainingOptions)
+    remote: Remote | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        pattern, expected = MODELS[self.engine]
+        if not pattern.fullmatch(self.model_id):
+            raise ValueError(f"model_id: for the engine {self.engine} {expected} is expected")
+        if self.engine == "local" and self.remote is not None:
+            raise ValueError("remote: is for the engines sagemaker and bedrock")
+        if self.options.patience is not None and not self.training_config.validation_split:
+            raise ValueError("options.early_stop: needs a training_config.validation_split above 0")
+        return self

@@ -1,0 +1,1 @@
+"""Classifiers that are trained in a worker: softmax regression on hashed features, with numpy alone."""
