@@ -45,7 +45,7 @@ _SHARED_OF_SOME: Final = {"databases", "media", "training"}
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
 """Handler → folders that it serves as they are."""
 
-_SERVICES: Final = ("apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sqs", "sts")
+_SERVICES: Final = ("apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sesv2", "sqs", "sts")
 """botocore's service models that any function calls; the other 400 are 25 MB."""
 
 

@@ -238,6 +238,16 @@ class Secrets(Protocol):
         ...
 
 
+class Mail(Protocol):
+    async def send(self, message: bytes, *, sender: str, recipients: Sequence[str]) -> str:
+        """Hand over one mail (RFC 5322), once: nothing on the way repeats it. → the id that it was given.
+
+        It was surely not taken after Permanent("mail_refused") and Transient, which says how long to pause; after
+        WorldFault nobody knows.
+        """
+        ...
+
+
 class Connections(Protocol):
     """Open WebSockets, by the id that the gateway gave them."""
 
@@ -259,6 +269,7 @@ class Ports:
     objects: Objects
     secrets: Secrets
     connections: Connections
+    mail: Mail
     now: Clock
     dice: Dice
     token: Tokens

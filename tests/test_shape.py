@@ -79,10 +79,12 @@ NOT_CORE = (
     "handlers/jobs/",
     "shared/payloads/",
     "shared/databases/",
+    "shared/mail/",
     "shared/media/",
     "shared/training/",
     "shared/net/",
     "infra/demo/",
+    "infra/scaffold/",
     "infra/testing/",
     "infra/dashboard/",
 )

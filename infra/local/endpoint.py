@@ -38,7 +38,7 @@ from infra.local.scheduler import due_at
 from shared.errors import InvalidInput
 
 ACCOUNT: Final = DEFAULT_ACCOUNT_ID
-SERVICES: Final = ("dynamodb", "dynamodbstreams", "s3", "scheduler", "secretsmanager", "sqs", "sts")
+SERVICES: Final = ("dynamodb", "dynamodbstreams", "s3", "scheduler", "secretsmanager", "sesv2", "sqs", "sts")
 HOP_HEADERS: Final = {"connection", "content-length", "date", "server", "status", "transfer-encoding"}
 
 log = structlog.get_logger("longshore.local")
@@ -203,7 +203,7 @@ def _service_and_region(url: str, headers: Mapping[str, str]) -> tuple[str, str]
     region, service = scope.groups() if scope else ("us-east-1", "s3")
     if headers.get("X-Amz-Target", "").startswith("DynamoDBStreams"):
         service = "dynamodbstreams"
-    return service, region
+    return "sesv2" if service == "ses" else service, region  # which signs as the first SES did
 
 
 def _problem_with_schedule(body: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""Where moto's cost grows with what it keeps, it is mended here; its answers stay the same, but for four (4 to 7).
+"""Where moto's cost grows with what it keeps, it is mended here; its answers stay the same, but for five (4 to 8).
 
 1. SQS: receiving and sending one message computes all attributes of the queue, each by looking at every message.
    A queue of 1,000 messages takes 441 ms per receive; with attributes computed when asked for, 9 ms.
@@ -10,6 +10,7 @@
 6. SQS: `MessageGroupId` means nothing on a standard queue. Here, as on AWS, a noisy group does not delay the others.
 7. Streams: a cancelled transaction puts a copy in the table's place, and who reads its stream hears nothing any more.
    Here iterators follow the table.
+8. SES: no address may send before somebody has answered a mail. Here any may: nothing leaves the machine.
 
 The mends know moto's insides, so another version runs unmended (slower, still right) and says so in the log.
 """
@@ -28,6 +29,7 @@ from moto.dynamodb.models.table import StreamShard
 from moto.dynamodbstreams.models import DynamoDBStreamsBackend
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 from moto.s3.models import FakeKey, FakeMultipart
+from moto.ses.models import SESBackend
 from moto.settings import S3_UPLOAD_PART_MIN_SIZE
 from moto.sqs.models import Queue
 from moto.sqs.responses import SQSResponse
@@ -67,6 +69,7 @@ def _mends() -> tuple[tuple[type, str, object], ...]:
         (StreamShard, "add", _add),
         (Queue, "add_message", _add_message),
         (SQSResponse, "receive_message", _receive_message),
+        (SESBackend, "_is_verified_address", lambda _self, _source: True),
     )
 
 

@@ -18,8 +18,9 @@ import yaml
 
 from infra.local.intrinsics import Functions, Place, as_text, refused
 
-PRESET: Final = {"TokenIssuer": "https://longshore.invalid", "OpenDatabases": "1"}
-"""Of a laptop: an issuer that signs with this machine's development key, so that there is an API; its own files."""
+PRESET: Final = {"TokenIssuer": "https://longshore.invalid", "OpenDatabases": "1", "EmailFrom": "longshore@example.com"}
+"""Of a laptop: an issuer that signs with this machine's development key, so that there is an API; its own files; a
+sender of mail that goes nowhere."""
 
 
 @dataclass(frozen=True, slots=True)

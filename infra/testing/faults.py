@@ -17,10 +17,10 @@ from shared.ports import Ports
 
 T = TypeVar("T")
 
-PORTS: Final = ("jobs", "side", "queues", "schedules", "objects", "secrets")
+PORTS: Final = ("jobs", "side", "queues", "schedules", "objects", "secrets", "mail")
 
-NOT_REPEATED: Final = frozenset({"upload.write"})
-"""A part is sent again under its own number, which writes it once; the port has no numbers."""
+NOT_REPEATED: Final = frozenset({"upload.write", "mail.send"})
+"""A part is sent again under its own number, which writes it once; the port has no numbers. Mail is not sent again."""
 
 _PROCESS: Final[ContextVar["Process | None"]] = ContextVar("process", default=None)
 """Whose task this is."""

@@ -26,6 +26,9 @@ READ_TIMEOUT_S: Final = {
 }
 READ_TIMEOUT_DEFAULT_S: Final = 20
 
+TRIES: Final = {"sesv2": 1}  # it has no idempotency token: what is repeated is sent twice
+TRIES_DEFAULT: Final = 4
+
 
 class Clients:
     """`await clients.call("sqs", "send_message", QueueUrl=…)`. Close with `await clients.close()` on the same loop.
@@ -57,7 +60,6 @@ class Clients:
         self._config = AioConfig(
             max_pool_connections=pool,
             connect_timeout=5,
-            retries={"mode": "standard", "total_max_attempts": 4},
             user_agent=USER_AGENT,
             parameter_validation=False,
             **options,
@@ -88,6 +90,7 @@ class Clients:
             endpoint_url=self._endpoints.get(service, self._endpoint_url),
             config=self._config.merge(
                 AioConfig(
+                    retries={"mode": "standard", "total_max_attempts": TRIES.get(service, TRIES_DEFAULT)},
                     read_timeout=READ_TIMEOUT_S.get(service, READ_TIMEOUT_DEFAULT_S),
                     signature_version="v4" if service != "s3" else "s3v4",  # presigned URLs, too: they sign more
                 )

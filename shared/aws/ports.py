@@ -3,6 +3,7 @@
 from shared.aws.clients import Clients
 from shared.aws.connections import AwsConnections
 from shared.aws.jobs import AwsJobs
+from shared.aws.mail import AwsMail
 from shared.aws.objects import AwsObjects
 from shared.aws.queues import AwsQueues
 from shared.aws.schedules import AwsSchedules
@@ -24,6 +25,7 @@ def aws_ports(
         objects=AwsObjects(clients, names, dice),
         secrets=AwsSecrets(clients, names),
         connections=AwsConnections(clients),
+        mail=AwsMail(clients),
         now=now,
         dice=dice,
         token=token,

@@ -4,6 +4,7 @@ from random import Random
 
 from shared.memory.connections import MemoryConnections
 from shared.memory.jobs import MemoryJobs
+from shared.memory.mail import MemoryMail
 from shared.memory.objects import MemoryObjects
 from shared.memory.queues import MemoryQueues
 from shared.memory.schedules import MemorySchedules
@@ -24,6 +25,7 @@ def memory_ports(now: Clock, seed: int = 0, *, queues: MemoryQueues | None = Non
         objects=MemoryObjects(),
         secrets=MemorySecrets(),
         connections=MemoryConnections(),
+        mail=MemoryMail(),
         now=now,
         dice=random.random,
         token=lambda: f"{random.getrandbits(64):016x}",

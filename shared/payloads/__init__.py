@@ -24,6 +24,7 @@ from shared.payloads.generic import GenericPayload
 from shared.payloads.http_request import HttpRequestPayload
 from shared.payloads.redrive import RedrivePayload
 from shared.payloads.restore import RestorePayload
+from shared.payloads.send_email import SendEmailPayload
 from shared.payloads.transcode import TranscodePayload
 from shared.payloads.upload import UploadPayload
 from shared.payloads.webhook import WebhookPayload
@@ -41,6 +42,7 @@ AnyPayload = Annotated[
     | HttpRequestPayload
     | RedrivePayload
     | RestorePayload
+    | SendEmailPayload
     | TranscodePayload
     | UploadPayload
     | WebhookPayload,

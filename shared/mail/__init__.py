@@ -1,0 +1,1 @@
+"""What `send_email` alone needs: how a mail is put together."""

@@ -1,0 +1,83 @@
+"""`send_email`: one mail by Amazon SES, from templates of your own, with files of yours."""
+
+import re
+from typing import Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from shared.payloads.base import Payload, Strict
+from shared.payloads.transcode import StoredUrl
+from shared.retry import Policy
+
+RECIPIENTS_MAX: Final = 50
+"""https://docs.aws.amazon.com/ses/latest/dg/quotas.html"""
+
+PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+Address = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+        r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$",
+        max_length=254,
+    ),
+]
+"""Of a mailbox, as HTML's input fields take it: no display name, no comment, no line break. Names of other alphabets in
+Punycode, for SES takes nothing else."""
+
+Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$")]
+Value = str | int | float | bool
+
+
+class Attachment(Strict):
+    """`url`: a file of the tenant's own, as results name it."""
+
+    url: StoredUrl
+    name: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f\x7f\"]+$", max_length=128)] | None = None
+    content_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=128)] = (
+        "application/octet-stream"
+    )
+
+
+class SendEmailPayload(Payload):
+    """`subject`, `text` and `html` may hold `{{ name }}` for each of `values`. `delivery`: what it means that a worker
+    dies in the middle of sending, see docs/jobs/send_email.md."""
+
+    policy: ClassVar[Policy] = Policy(timeout_s=60, attempts_max=5, base_delay_s=2.0, max_delay_s=300.0)
+
+    type: Literal["send_email"] = "send_email"
+    to: Annotated[tuple[Address, ...], Field(min_length=1, max_length=RECIPIENTS_MAX)]
+    cc: Annotated[tuple[Address, ...], Field(max_length=RECIPIENTS_MAX)] = ()
+    bcc: Annotated[tuple[Address, ...], Field(max_length=RECIPIENTS_MAX)] = ()
+    reply_to: Annotated[tuple[Address, ...], Field(max_length=5)] = ()
+    from_name: Annotated[Line, StringConstraints(max_length=64)] | None = None
+    subject: Annotated[Line, StringConstraints(max_length=500)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=256 * 1024)] | None = None
+    html: Annotated[str, StringConstraints(min_length=1, max_length=512 * 1024)] | None = None
+    values: Annotated[
+        dict[str, Annotated[str, StringConstraints(max_length=65_536)] | int | float | bool], Field(max_length=200)
+    ] = Field(default_factory=dict)
+    attachments: Annotated[tuple[Attachment, ...], Field(max_length=10)] = ()
+    delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"
+
+    @property
+    def recipients(self) -> tuple[tuple[str, str], ...]:
+        """(field, address) of each."""
+        lists = {"to": self.to, "cc": self.cc, "bcc": self.bcc}
+        return tuple((f"{name}.{n}", one) for name, addresses in lists.items() for n, one in enumerate(addresses))
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.text is None and self.html is None:
+            raise ValueError("a mail needs text or html")
+        if len(self.recipients) > RECIPIENTS_MAX:
+            raise ValueError(f"{len(self.recipients)} recipients; SES takes {RECIPIENTS_MAX} in one mail")
+        if len({address.lower() for _, address in self.recipients}) < len(self.recipients):
+            raise ValueError("an address is named twice in to, cc and bcc")
+        for name in ("subject", "text", "html"):
+            template: str = getattr(self, name) or ""
+            if missing := set(PLACEHOLDER.findall(template)) - self.values.keys():
+                raise ValueError(f"{name} wants {min(missing)!r}, which values does not have")
+            if "{{" in PLACEHOLDER.sub("", template):
+                raise ValueError(f"{name} has a '{{{{' that begins no placeholder such as {{{{ name }}}}")
+        return self

@@ -1,0 +1,293 @@
+"""`send_email`: what goes over the wire, how often, and what nobody gets in."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from email import message_from_bytes
+from email.message import EmailMessage
+from email.policy import default
+from typing import Any, cast
+
+import pytest
+from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handlers.jobs.send_email import SENDER, send_email
+from infra.testing import Drained, Longshore
+from infra.testing.faults import Fault, Plan
+from shared.aws.clients import Clients
+from shared.aws.mail import QUOTA_PAUSE_S, AwsMail
+from shared.errors import InvalidInput, LongshoreError, Permanent, Transient, WorldFault
+from shared.mail.compose import composed
+from shared.memory.mail import MemoryMail
+from shared.memory.objects import MemoryObjects
+from shared.outcomes import Done, Failed, Outcome
+from shared.payloads import read_payload
+from shared.payloads.send_email import SendEmailPayload
+from shared.status import Status
+
+MAIL = {"to": ["ann@example.com"], "subject": "Hello {{ name }}", "text": "Dear {{name}}", "values": {"name": "Ann"}}
+FILE = "s3://memory/artifacts/default/uploads/1/report.pdf"
+
+
+@pytest.fixture(autouse=True)
+def _a_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SENDER, "shop@example.com")
+
+
+def mail(**fields: Any) -> SendEmailPayload:  # Any: a payload's fields
+    payload = read_payload(json.dumps({"type": "send_email", **MAIL, **fields}))
+    assert isinstance(payload, SendEmailPayload)
+    return payload
+
+
+def box(longshore: Longshore) -> MemoryMail:
+    return cast("MemoryMail", longshore.ports.mail)
+
+
+def parsed(body: bytes) -> EmailMessage:
+    return cast("EmailMessage", message_from_bytes(body, policy=default))
+
+
+def only(longshore: Longshore) -> EmailMessage:
+    ((_, _, body),) = box(longshore).sent
+    return parsed(body)
+
+
+def failed(outcome: Outcome) -> tuple[str, str | None]:
+    assert isinstance(outcome, Failed), outcome
+    return outcome.code, outcome.field
+
+
+# --- what is sent -----------------------------------------------------------------------------------------------------
+
+
+def test_a_mail_of_all_its_parts(longshore: Longshore) -> None:
+    cast("MemoryObjects", longshore.ports.objects).bodies[FILE.removeprefix("s3://memory/")] = b"%PDF" * 1000
+    outcome = longshore.perform(
+        send_email,
+        mail(
+            cc=["bob@example.com"], bcc=["eve@example.com"], reply_to=["help@example.com"], from_name="Käse, & Co",
+            html="<p>Dear {{ name }}, <a href='{{ link }}'>here</a>", subject="Grüße an {{ name }}",
+            values={"name": "<Ann> & Söhne", "link": "https://example.com/?a=1&b='2'"},
+            attachments=[{"url": FILE, "content_type": "application/pdf"}],
+        ),
+    )  # fmt: skip
+    assert isinstance(outcome, Done)
+    ((sender, recipients, body),) = box(longshore).sent
+    assert sender == "shop@example.com"
+    assert recipients == ("ann@example.com", "bob@example.com", "eve@example.com")
+    assert b"eve@" not in body
+    assert body.isascii()
+    found = parsed(body)
+    assert (found["From"], found["Subject"]) == ('"Käse, & Co" <shop@example.com>', "Grüße an <Ann> & Söhne")
+    assert (found["To"], found["Cc"], found["Reply-To"]) == ("ann@example.com", "bob@example.com", "help@example.com")
+    text, html = found.get_body(("plain",)), found.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert text.get_content().strip() == "Dear <Ann> & Söhne"
+    wanted = "<p>Dear &lt;Ann&gt; &amp; Söhne, <a href='https://example.com/?a=1&amp;b=&#x27;2&#x27;'>here</a>"
+    assert html.get_content().strip() == wanted
+    (file,) = found.iter_attachments()
+    assert (file.get_filename(), file.get_content_type()) == ("report.pdf", "application/pdf")
+    assert file.get_content() == b"%PDF" * 1000
+
+
+@given(st.text(max_size=80), st.text(st.characters(blacklist_categories=("Cs",)), max_size=80))
+def test_no_value_makes_a_header_a_tag_or_a_recipient(name: str, other: str) -> None:
+    values = {"name": other + "\r\nBcc: eve@example.com\r\n\r\n<b>" + name.encode("utf-8", "replace").decode()}
+    payload = mail(html="<p>{{ name }}</p>").model_copy(update={"values": values})
+    found = parsed(composed(payload, "shop@example.com", []))
+    assert found.get_all("Bcc") is None
+    assert [part.get_content_type() for part in found.walk()] == ["multipart/alternative", "text/plain", "text/html"]
+    html = found.get_body(("html",))
+    assert html is not None
+    assert html.get_content().count("<") == 2
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", " data:text/html,x", "//evil.example", "vbscript:x"])
+def test_a_link_leads_to_the_web_or_nowhere(longshore: Longshore, link: str) -> None:
+    payload = mail(html='<a HREF = "{{ link }}">', values={"name": "Ann", "link": link})
+    assert failed(longshore.perform(send_email, payload)) == ("unsafe_link", "html")
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"to": []}, "to"),
+        ({"to": ["ann"]}, "to.0"),
+        ({"to": ["ann@example.com\nBcc: eve@example.com"]}, "to.0"),
+        ({"to": ["Ann <ann@example.com>"]}, "to.0"),
+        ({"to": ["ann@example.com, eve@example.com"]}, "to.0"),
+        ({"to": ["a..b@example.com"]}, "to.0"),
+        ({"to": ["ann@localhost"]}, "to.0"),
+        ({"to": ["änn@example.com"]}, "to.0"),
+        ({"cc": ["ANN@example.com"]}, "(the document)"),
+        ({"bcc": [f"a{n}@example.com" for n in range(50)]}, "(the document)"),
+        ({"subject": "Hi\r\nBcc: eve@example.com"}, "subject"),
+        ({"from_name": "Ann\nX: y"}, "from_name"),
+        ({"text": None}, "(the document)"),
+        ({"text": "{{ nobody }}"}, "(the document)"),
+        ({"text": "{{ name.__class__ }}"}, "(the document)"),
+        ({"html": "{{ name | safe }}"}, "(the document)"),
+        ({"values": {"name": ["Ann"]}}, "values.name.constrained-str"),
+        ({"attachments": [{"url": "https://example.com/x"}]}, "attachments.0.url"),
+        ({"attachments": [{"url": FILE, "name": '../"x'}]}, "attachments.0.name"),
+        ({"attachments": [{"url": FILE, "content_type": "a/b\r\nX: y"}]}, "attachments.0.content_type"),
+    ],
+)
+def test_nonsense_is_refused_at_the_door(fields: dict[str, object], wrong: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        mail(**fields)
+    assert caught.value.field == wrong
+
+
+def test_what_cannot_be_attached_ends_the_job(longshore: Longshore, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = mail(attachments=[{"url": FILE}])
+    assert failed(longshore.perform(send_email, payload)) == ("no_such_artifact", "attachments.0.url")
+    cast("MemoryObjects", longshore.ports.objects).bodies[FILE.removeprefix("s3://memory/")] = b"x" * 100
+    monkeypatch.setattr("handlers.jobs.send_email.ATTACHED_BYTES_MAX", 99)
+    assert failed(longshore.perform(send_email, payload)) == ("too_large", "attachments.0.url")
+    other = FILE.replace("default", "other")
+    assert failed(longshore.perform(send_email, mail(attachments=[{"url": other}])))[0] == "no_such_artifact"
+    assert box(longshore).sent == []
+
+
+def test_a_stack_without_a_sender_sends_nothing(longshore: Longshore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SENDER)
+    assert failed(longshore.perform(send_email, mail())) == ("email_off", None)
+
+
+def test_a_refusal_names_the_field_of_the_address(longshore: Longshore) -> None:
+    box(longshore).refused.add("bob@example.com")
+    submitted = longshore.submit(mail(cc=["eve@example.com", "bob@example.com"]))
+    assert longshore.drain(with_scheduled=True) == Drained(failed=1)
+    error = longshore.job(submitted).error
+    assert error is not None
+    assert (error.code, error.field) == ("mail_refused", "cc.1")
+
+
+# --- how often --------------------------------------------------------------------------------------------------------
+
+
+def every_disturbance(payload: SendEmailPayload) -> list[tuple[Status, str | None, int]]:
+    """How the job ended, and how many mails went out, for each fault at each call."""
+    ends = []
+    for fault in Fault:
+        for at in range(1, 60):
+            plan = Plan(fault, at)
+            longshore = Longshore(plan=plan)
+            try:
+                submitted = longshore.submit(payload)
+                longshore.drain(with_scheduled=True)
+                job = longshore.job(submitted)
+                ends.append((job.status, job.error and job.error.code, len(box(longshore).sent)))
+            finally:
+                longshore.close()
+            if len(plan.calls) < at:
+                break
+    return ends
+
+
+def test_no_job_sends_twice_whatever_happens() -> None:
+    ends = set(every_disturbance(mail()))
+    assert ends == {(Status.SUCCESS, None, 1), *((Status.FAILED, "unknown_whether_sent", n) for n in (0, 1))}
+
+
+def test_a_job_that_must_arrive_sends_again_rather_than_not_at_all() -> None:
+    ends = set(every_disturbance(mail(delivery="at_least_once")))
+    assert ends == {(Status.SUCCESS, None, 1), (Status.SUCCESS, None, 2)}
+
+
+def test_a_throttled_mail_waits_and_costs_no_attempt(longshore: Longshore, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, throttled = box(longshore).send, [5.0, 3600.0]
+
+    async def send(_: MemoryMail, *args: Any, **kwargs: Any) -> str:
+        if throttled:
+            raise Transient("throttled", "Maximum sending rate exceeded.", retry_after_s=throttled.pop(0))
+        return await real(*args, **kwargs)
+
+    monkeypatch.setattr(MemoryMail, "send", send)
+    monkeypatch.setattr(MemoryMail, "sent", [], raising=False)
+    submitted = longshore.submit(mail())
+    began_at = longshore.clock.now()
+    assert longshore.drain(with_scheduled=True) == Drained(succeeded=1, snoozed=2)
+    assert longshore.job(submitted).attempts == 0
+    assert longshore.clock.now() - began_at >= 3_605_000
+
+
+# --- what SES says ----------------------------------------------------------------------------------------------------
+
+
+Said = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@asynccontextmanager
+async def ses(answer: Said) -> AsyncIterator[AwsMail]:
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    clients = Clients(endpoint_url=url, region="us-east-1", credentials=("local", "local"))
+    try:
+        yield AwsMail(clients)
+    finally:
+        await clients.close()
+        await runner.cleanup()
+
+
+def said(status: int, code: str, message: str = "") -> tuple[LongshoreError, int]:
+    """How it comes out, and how often SES was asked. Status 0: it hangs up."""
+    asked = 0
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        nonlocal asked
+        asked += 1
+        await request.read()
+        if not status:
+            assert request.transport is not None
+            request.transport.abort()
+        return web.json_response({"message": message}, status=status or 500, headers={"x-amzn-errortype": code})
+
+    async def story() -> LongshoreError:
+        async with ses(answer) as port:
+            with pytest.raises(LongshoreError) as caught:
+                await port.send(b"Subject: x\r\n\r\n", sender="a@example.com", recipients=["b@example.com"])
+            return caught.value
+
+    return asyncio.run(story()), asked
+
+
+def test_ses_is_asked_once_and_understood() -> None:
+    refused, asked = said(400, "MessageRejected", "Email address is not verified: b@example.com")
+    assert (type(refused), refused.code, asked) == (Permanent, "mail_refused", 1)
+    throttled, asked = said(429, "TooManyRequestsException", "Maximum sending rate exceeded.")
+    assert isinstance(throttled, Transient)
+    assert (throttled.retry_after_s, asked) == (5.0, 1)
+    spent, _ = said(429, "TooManyRequestsException", "Daily message quota exceeded.")
+    assert isinstance(spent, Transient)
+    assert spent.retry_after_s == QUOTA_PAUSE_S
+    for status, code in ((500, "InternalFailure"), (503, "ServiceUnavailable"), (0, "")):
+        lost, asked = said(status, code)
+        assert isinstance(lost, WorldFault)
+        assert asked == 1, status
+    denied, _ = said(403, "AccessDeniedException")
+    assert isinstance(denied, Transient), "nothing was sent: it may be tried again"
+
+
+def test_where_nobody_listens_nothing_was_sent() -> None:
+    async def story() -> LongshoreError:
+        clients = Clients(endpoint_url="http://127.0.0.1:1", region="us-east-1", credentials=("a", "b"))
+        with pytest.raises(LongshoreError) as caught:
+            await AwsMail(clients).send(b"", sender="a@example.com", recipients=["b@example.com"])
+        await clients.close()
+        return caught.value
+
+    error = asyncio.run(story())
+    assert isinstance(error, Transient)
+    assert error.code == "EndpointConnectionError"
