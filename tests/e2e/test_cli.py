@@ -245,7 +245,7 @@ def test_an_audit_that_finds_something_names_it_and_is_exit_code_1(longshore: Lo
         clients = Clients(endpoint_url=longshore.endpoint, region="us-east-1", credentials=("local", "local"))
         row = replace(JOB, job_id="forgotten", due_at=0)
         await call("put_item", Item={"pk": pk, "what": {"S": "another program's"}})
-        await call("put_item", Item=item_of(replace(row, status=Status.WAITING, deadline_at=1)))
+        await call("put_item", Item=item_of(replace(row, type="gone", status=Status.WAITING, deadline_at=1)))
         try:
             audit = await asyncio.to_thread(longshore, "audit", "--repair")
             assert audit.code == 1

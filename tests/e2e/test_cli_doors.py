@@ -15,6 +15,7 @@ import pytest
 from infra.cli.client import Jobs
 from infra.cli.hearing import listening
 from infra.cli.http_client import over_http
+from shared.payloads import open_types
 from tests.e2e.cli import PROGRAM, Answer, Longshore, eventually, up
 
 Run = Callable[..., Answer]
@@ -41,7 +42,7 @@ def test_a_job_is_submitted_followed_explained_and_fetched(run: Run, longshore: 
     assert "It is done." in run("why", job_id).out
     assert job_id in run("list", "--status", "success,failed", "--since", "1h", "--text", job_id).out
     assert run("list", "--type", "nonsense").code == 2
-    assert "the types are backup, extract, generic, restore" in run("list", "--type", "nonsense").err
+    assert f"the types are {', '.join(open_types())}" in run("list", "--type", "nonsense").err
     fetched = run("result", job_id, "--download", f"out-{job_id}")
     assert fetched.code == 0
     assert (longshore.directory / f"out-{job_id}" / "result.json").exists()
