@@ -39,13 +39,23 @@ _LIBRARIES: Final = _ROOT / "build" / "libraries"
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
-_SHARED_OF_SOME: Final = {"databases", "media", "training"}
+_SHARED_OF_SOME: Final = {"databases", "issues", "media", "training"}
 """Folders of `shared/` that only the requirements of the same name can serve."""
 
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
 """Handler → folders that it serves as they are."""
 
-_SERVICES: Final = ("apigatewaymanagementapi", "dynamodb", "s3", "scheduler", "secretsmanager", "sesv2", "sqs", "sts")
+_SERVICES: Final = (
+    "apigatewaymanagementapi",
+    "bedrock-runtime",
+    "dynamodb",
+    "s3",
+    "scheduler",
+    "secretsmanager",
+    "sesv2",
+    "sqs",
+    "sts",
+)
 """botocore's service models that any function calls; the other 400 are 25 MB."""
 
 

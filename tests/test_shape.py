@@ -79,6 +79,7 @@ NOT_CORE = (
     "handlers/jobs/",
     "shared/payloads/",
     "shared/databases/",
+    "shared/issues/",
     "shared/mail/",
     "shared/media/",
     "shared/training/",

@@ -23,6 +23,7 @@ READ_TIMEOUT_S: Final = {
     "dynamodb": 10,  # a beat that hangs, four times over, must not outlast the lease of 60 s
     "s3": 60,  # parts of 8 MiB over a slow line
     "sqs": 30,  # longer than a long poll's 20 s
+    "bedrock-runtime": 120,  # a model that thinks
 }
 READ_TIMEOUT_DEFAULT_S: Final = 20
 

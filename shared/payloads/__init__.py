@@ -11,10 +11,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.json_schema import DEFAULT_REF_TEMPLATE
 
 from shared.errors import InvalidInput, Problem
+from shared.payloads.auto_resolve_issue import AutoResolveIssuePayload
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.bulk_import import BulkImportPayload
 from shared.payloads.cancel_children import CancelChildrenPayload
+from shared.payloads.comment_on_issue import CommentOnIssuePayload
 from shared.payloads.data_sync import DataSyncPayload
 from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
@@ -23,6 +25,7 @@ from shared.payloads.flow import FlowPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.http_request import HttpRequestPayload
 from shared.payloads.redrive import RedrivePayload
+from shared.payloads.resolve_issue import ResolveIssuePayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.send_email import SendEmailPayload
 from shared.payloads.transcode import TranscodePayload
@@ -30,9 +33,11 @@ from shared.payloads.upload import UploadPayload
 from shared.payloads.webhook import WebhookPayload
 
 AnyPayload = Annotated[
-    BackupPayload
+    AutoResolveIssuePayload
+    | BackupPayload
     | BulkImportPayload
     | CancelChildrenPayload
+    | CommentOnIssuePayload
     | DataSyncPayload
     | DownloadPayload
     | ExtractPayload
@@ -41,6 +46,7 @@ AnyPayload = Annotated[
     | GenericPayload
     | HttpRequestPayload
     | RedrivePayload
+    | ResolveIssuePayload
     | RestorePayload
     | SendEmailPayload
     | TranscodePayload

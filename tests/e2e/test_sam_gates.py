@@ -117,7 +117,7 @@ def test_a_bundle_carries_no_more_of_us_than_its_handler_and_what_that_may_use(n
     assert {path for path in handlers if not path.endswith("__init__.py")} == {own}
     present = {path.name for path in (built / name / "shared").iterdir()}
     assert "memory" not in present
-    assert present & {"databases", "media", "training"} == {FUNCTIONS[name].requirements.parent.name} - {"core"}
+    assert present & {"databases", "issues", "media", "training"} == {FUNCTIONS[name].requirements.parent.name} - {"core"}
     assert not {"tests", "boto3", "moto", "uv"} & {path.name for path in (built / name).iterdir()}
     assert {path.name for path in (built / name).glob("infra/*")} <= {"dashboard"}
     assert not any(files(built / name / "infra", ".py"))

@@ -28,6 +28,9 @@ EXAMPLES: Final = {
     "fine_tuning": ("model_id=new:text dataset_path=s3://BUCKET/…/tickets.csv",),
     "transcode": ("source=s3://BUCKET/…/film.mp4 height=480", "source=s3://BUCKET/…/film.mp4 height=720 codec=vp9"),
     "upload": ("sources=s3://BUCKET/…/film-480p.mp4 destination=films",),
+    "comment_on_issue": ("repo_full_name=acme/shop issue_number:=12 model=secret://model",),
+    "resolve_issue": ("repo_full_name=acme/shop issue_number:=12 create_pr:=true",),
+    "auto_resolve_issue": ("repo_full_name=acme/shop issue_number:=12 options.max_attempts:=5",),
     "generic": ("operation=count parameters.to:=20", 'operation=echo parameters:=\'{"hello": "world"}\''),
 }
 

@@ -1,0 +1,83 @@
+"""One server's answers over HTTPS, as values: no redirect is followed, and nothing is read without end.
+
+- What goes out holds a credential: a redirect is an answer like any other, for the caller to refuse.
+- The address is looked at when the connection is made (`shared/net/guard.py`).
+- Packed answers are not asked for, and not unpacked: a small one could be a large one.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiohttp
+
+from shared.errors import Permanent, Transient
+from shared.net.guard import Address, Guard, is_public
+
+ANSWER_BYTES_MAX: Final = 32 << 20
+"""A recursive tree is the longest: 100,000 entries of some 250 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`headers` by their names in lower case."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Exchange = Callable[[Request], Awaitable[Answer]]
+"""Raises Permanent("address_refused", "answer_too_large") or Transient("unreachable")."""
+
+
+@asynccontextmanager
+async def net(
+    who: str, *, timeout_s: float, is_private: bool = False, is_local: bool = False
+) -> AsyncIterator[Exchange]:
+    """Requests to `who`, the payload's field that names it. `is_private`: inside the worker's own network, too;
+    `is_local`: on this machine, too."""
+    guard = Guard(lambda address: _may_reach(address, is_private, is_local))
+    connector = aiohttp.TCPConnector(socket_factory=guard.socket)
+    timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=10)
+    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+
+        async def exchange(request: Request) -> Answer:
+            guard.refused = False
+            try:
+                return await _answer(session, request, who)
+            except (aiohttp.ClientError, OSError, ValueError) as error:
+                if guard.refused:
+                    message = 'it leads to an address that is not public; its secret may say "private": true'
+                    raise Permanent("address_refused", message, field=who) from None
+                raise Transient("unreachable", f"no answer from it: {type(error).__name__}", field=who) from None
+
+        yield exchange
+
+
+async def _answer(session: aiohttp.ClientSession, request: Request, who: str) -> Answer:
+    headers = {"User-Agent": "Longshore", "Accept-Encoding": "identity", **request.headers}
+    async with session.request(
+        request.method, request.url, headers=headers, data=request.body, allow_redirects=False
+    ) as answer:
+        body = bytearray()
+        async for chunk in answer.content.iter_any():
+            body += chunk
+            if len(body) > ANSWER_BYTES_MAX:
+                raise Permanent("answer_too_large", f"it answers more than {ANSWER_BYTES_MAX:,} bytes", field=who)
+        return Answer(answer.status, bytes(body), {name.lower(): value for name, value in answer.headers.items()})
+
+
+def _may_reach(address: Address, is_private: bool, is_local: bool) -> bool:
+    """Never the metadata service's kind (link-local), whoever allows what."""
+    inside = address.is_private and not (address.is_link_local or address.is_loopback or address.is_unspecified)
+    return is_public(address) or (is_private and inside) or (is_local and address.is_loopback)
