@@ -1,24 +1,30 @@
 """`bulk_import`: good rows and bad ones, in every mode, into either kind of database."""
 
+import asyncio
 import gzip
 import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 import psycopg
 import pytest
 import zstandard
+from aiohttp import web
 
 from shared.databases.bulk import files
-from shared.errors import InvalidInput
-from shared.outcomes import Partial
+from shared.errors import InvalidInput, Permanent
+from shared.memory.ports import memory_ports
+from shared.net import transfer
+from shared.outcomes import Partial, Proceed
 from shared.payloads import read_payload
 from shared.payloads.results import RowError
 from tests.databases import Jobs, ask_postgres, ask_sqlite, make_sqlite
-from tests.long_jobs import LongJobs
+from tests.https import loopback, serving
+from tests.long_jobs import GlancedAt, LongJobs
 
 FILE = "artifacts/default/uploads/x/people"
 URL = f"s3://memory/{FILE}"
@@ -333,6 +339,42 @@ def test_an_address_inside_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     url = make_sqlite(tmp_path / "target.db", "")
     fields = given(jobs, GOOD) | {"source": "https://127.0.0.1/rows.csv"}
     assert jobs.fail("bulk_import", database=url, **fields).code == "address_refused"
+
+
+def test_a_file_that_changes_between_two_invocations_is_not_gone_on_with(
+    jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = make_sqlite(tmp_path / "target.db", "")
+    monkeypatch.setattr(files, "BATCH_ROWS", 25)
+    body = "id,Full name,born,member,score\n" + "".join(f"{number},N,,,\n" for number in range(1, 401))
+    tags = iter(('"a"', '"a"', '"b"'))
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(body=gzip.compress(body.encode()), headers={"ETag": next(tags)})
+
+    async def story() -> None:
+        async with serving(tmp_path, answer) as (source, tls):
+            monkeypatch.setattr(transfer, "download", partial(transfer.download, allowed=loopback, tls=tls))
+            fields = given(jobs, "") | {"source": source, "database": url}
+            clock, checkpoint = GlancedAt(), None
+            jobs.ports = memory_ports(clock)
+            for epoch in (1, 2):
+                outcome = await jobs.start(
+                    "bulk_import",
+                    job_id="j",
+                    epoch=epoch,
+                    checkpoint=checkpoint,
+                    ends_at=(clock.looks + 5) * 1000,
+                    **fields,
+                )
+                assert isinstance(outcome, Proceed)
+                checkpoint = outcome.checkpoint
+            with pytest.raises(Permanent, match="source_changed"):
+                await jobs.start("bulk_import", job_id="j", epoch=3, checkpoint=checkpoint, **fields)
+
+    asyncio.run(story())
+    ((rows,),) = ask_sqlite(url, "SELECT count(*) FROM people")
+    assert 0 < rows < 400
 
 
 # --- payloads ---------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from shared.job import RESULT_NAME
 from shared.outcomes import Done
 from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
+from shared.payloads.bulk_import import BulkColumn, BulkImportPayload
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.results import ProcessResult
@@ -65,3 +66,26 @@ def test_a_restore_writes_every_row_once(longshore: Longshore, shop: str, tmp_pa
 
     target = f"sqlite:///{tmp_path / 'copy.db'}"
     longshore.crash_points(RestorePayload(database=target, backup_url=made.result.artifact.url), check)
+
+
+def test_an_import_writes_every_row_once(longshore: Longshore, tmp_path: Path) -> None:
+    key = "artifacts/default/uploads/x/rows.csv"
+    longshore.world.objects.bodies[key] = "".join(
+        f"{number},{note}\n" for number, note in [("id", "note"), *ROWS]
+    ).encode()
+    path = tmp_path / "copy.db"
+
+    def check(_kit: Longshore) -> None:
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT id, coalesce(note, '') FROM orders").fetchall() == ROWS
+        for file in tmp_path.glob("copy.db*"):
+            file.unlink()
+
+    payload = BulkImportPayload(
+        source=f"s3://{longshore.ports.objects.bucket}/{key}",
+        database=f"sqlite:///{path}",
+        table="orders",
+        columns={"id": BulkColumn(type="integer"), "note": BulkColumn()},
+        create=True,
+    )
+    longshore.crash_points(payload, check)
