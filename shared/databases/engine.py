@@ -90,8 +90,8 @@ class Reader(Database, Protocol):
 class Writer(Database, Protocol):
     """One transaction from the first statement to `commit`."""
 
-    def execute(self, statement: str) -> list[Row]:
-        """One statement, never two; → the rows it returns, all of them."""
+    def execute(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        """One statement, never two, with `values` for its `$1`, `$2` …; → the rows it returns, all of them."""
         ...
 
     def defer_checks(self) -> None:

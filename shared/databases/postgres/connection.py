@@ -1,12 +1,14 @@
 """A connection whose settings make each type's text exact, and the same everywhere."""
 
 import contextlib
+from collections.abc import Sequence
 from typing import Final
 
 import psycopg
 from psycopg import Connection, Cursor
 from psycopg.conninfo import make_conninfo
 
+from shared.databases.engine import Value
 from shared.databases.postgres.faults import connection_fault
 from shared.databases.schema import literal
 
@@ -55,9 +57,9 @@ def connect(url: str, *, isolation: psycopg.IsolationLevel, read_only: bool) -> 
     return connection
 
 
-def one_statement(connection: Connection, statement: str) -> Cursor:
-    """A binary cursor speaks the extended protocol, where a second statement is a syntax error."""
-    return connection.cursor(binary=True).execute(statement)
+def one_statement(connection: Connection, statement: str, values: Sequence[Value] = ()) -> Cursor:
+    """Binary answers need the extended protocol, where a second statement is a syntax error. `values`: of `$1` …"""
+    return psycopg.RawCursor(connection).execute(statement, values or None, binary=True)
 
 
 def cancel(connection: Connection) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import psycopg
 from psycopg import IsolationLevel
 
-from shared.databases.engine import Row
+from shared.databases.engine import Row, Value
 from shared.databases.postgres.catalog import read_schema
 from shared.databases.postgres.connection import cancel, connect, one_statement
 from shared.databases.postgres.encoding import typed_select
@@ -24,8 +24,8 @@ class PostgresWriter:
     def schema(self) -> Schema:
         return read_schema(self._connection)
 
-    def execute(self, statement: str) -> list[Row]:
-        cursor = one_statement(self._connection, statement)
+    def execute(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        cursor = one_statement(self._connection, statement, values)
         return cursor.fetchall() if cursor.description else []
 
     def defer_checks(self) -> None:

@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from shared.databases.engine import Row
+from shared.databases.engine import Row, Value
 from shared.databases.schema import Kind, Schema, Table, quoted
 from shared.databases.sqlite.catalog import read_schema
 from shared.databases.sqlite.faults import sqlite_fault
@@ -27,8 +27,9 @@ class SqliteWriter:
     def schema(self) -> Schema:
         return read_schema(self._connection)
 
-    def execute(self, statement: str) -> list[Row]:
-        return self._connection.execute(statement).fetchall()
+    def execute(self, statement: str, values: Sequence[Value] = ()) -> list[Row]:
+        named = {str(number): value for number, value in enumerate(values, 1)}
+        return self._connection.execute(statement, named).fetchall()
 
     def defer_checks(self) -> None:
         self._connection.execute("PRAGMA defer_foreign_keys = ON")
