@@ -81,6 +81,8 @@ NOT_CORE = (
     "shared/databases/",
     "shared/issues/",
     "shared/mail/",
+    "shared/operations.py",
+    "shared/runtime/operations.py",
     "shared/media/",
     "shared/training/",
     "shared/net/",

@@ -14,6 +14,7 @@ from shared.payloads.results import ErrorBody, Response
 from shared.ports import Applied, Page, Ports
 from shared.retry import DELAY_S_MAX
 from shared.runtime.documents import failures_of, keep_payload, older_history_of, payload_of, response_of
+from shared.runtime.operations import check_at_door
 from shared.runtime.throttle_door import admitted, superseded
 from shared.selection import Filter
 from shared.status import Status
@@ -43,6 +44,7 @@ class Service:
         self, payload: Payload, *, idempotency_key: str | None = None, delay_s: float = 0.0
     ) -> tuple[Job, bool]:
         """`submit`, and whether the job is new."""
+        check_at_door(payload)
         ports, now, due_at = self._ports, self._ports.now(), self._in(delay_s)
         envelope: Envelope[Payload] = seal(payload, self._id_for(payload, idempotency_key, now))
         entered = await admitted(ports, new_job(envelope, now=now, token=ports.token(), due_at=due_at), payload)

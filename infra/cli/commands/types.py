@@ -11,6 +11,7 @@ from infra.cli.options import Command, Options, options
 from infra.cli.selecting import complete_type
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
     from rich.table import Table
 
     from shared.payloads.base import Payload
@@ -56,7 +57,9 @@ async def _types(where: Options, job_type: str | None) -> None:
     known = {one.type: one for one in await _known(where)}
     if job_type is not None and job_type not in known:
         raise unknown_type(job_type, known)
-    if where.json:
+    if where.json and job_type == "generic":
+        print_json(known[job_type].payload_schema | {"operations": _operations()})
+    elif where.json:
         print_json(known[job_type].payload_schema if job_type else {name: known[name].payload_schema for name in known})
     elif job_type is None:
         stdout().print(_all(known.values()))
@@ -65,6 +68,38 @@ async def _types(where: Options, job_type: str | None) -> None:
         click.echo("\nExamples:")
         for example in EXAMPLES.get(job_type, ()):
             click.echo(f"  longshore submit {job_type} {example}")
+        if job_type == "generic":
+            click.echo("\nOperations that are installed here:")
+            stdout().print(_table_of_operations())
+
+
+def _operations() -> "dict[str, dict[str, JsonValue]]":
+    """Each with its package, what it does and its parameters, or with why it cannot be used."""
+    from shared.errors import InvalidInput
+    from shared.runtime import operations
+
+    told: dict[str, dict[str, JsonValue]] = {}
+    for name in operations.names():
+        try:
+            one = operations.find(name)
+            told[name] = {"package": one.package, "description": one.about, "parameters_schema": one.schema}
+        except InvalidInput as refusal:
+            told[name] = {"problem": refusal.message}
+    return told
+
+
+def _table_of_operations() -> "Table":
+    from infra.cli.render import table_of
+
+    table = table_of("OPERATION", "PACKAGE")
+    for title in ("PARAMETERS", "WHAT IT DOES"):
+        table.add_column(title, overflow="fold")
+    for name, one in _operations().items():
+        schema = one.get("parameters_schema")
+        fields = schema.get("properties") if isinstance(schema, dict) else None
+        about = str(one.get("description") or one.get("problem", ""))
+        table.add_row(name, str(one.get("package", "")), ", ".join(fields if isinstance(fields, dict) else ()), about)
+    return table
 
 
 async def _known(where: Options) -> Sequence["TypeView"]:
