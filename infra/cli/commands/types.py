@@ -32,6 +32,11 @@ EXAMPLES: Final = {
     "comment_on_issue": ("repo_full_name=acme/shop issue_number:=12 model=secret://model",),
     "resolve_issue": ("repo_full_name=acme/shop issue_number:=12 create_pr:=true",),
     "auto_resolve_issue": ("repo_full_name=acme/shop issue_number:=12 options.max_attempts:=5",),
+    "http_request": (
+        "url=https://example.com/rates",
+        "method=POST url=https://crm.example/contacts json:='{\"name\": \"Ann\"}' headers.Authorization='Bearer secret://crm'",
+    ),
+    "send_email": ("to=ann@example.com subject='Hello {{ name }}' text='Dear {{ name }}' values.name=Ann",),
     "generic": ("operation=count parameters.to:=20", 'operation=echo parameters:=\'{"hello": "world"}\''),
 }
 
