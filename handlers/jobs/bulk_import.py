@@ -39,7 +39,7 @@ async def bulk_import(payload: BulkImportPayload, context: Context) -> ProcessRe
                 pace = watch if fence.kept else unhurried()
                 await database.run(work.run, database.inlet(chunks), tell, pace)
                 if work.failed:
-                    raise await _too_many(payload, context, errors)
+                    raise await _too_many(payload, context, place, errors)
                 left = await _left(payload, context, place, errors)
         await database.run(leave, fence, left)
     return answer(left) if isinstance(left, Outcome) else Proceed(f"{place.lines} lines, read={place.read}")
@@ -55,8 +55,8 @@ async def _chunks(payload: BulkImportPayload, context: Context, place: BulkPlace
             yield chunk
 
 
-async def _too_many(payload: BulkImportPayload, context: Context, errors: RowErrors) -> Permanent:
-    file = await error_file(context.artifacts, [], errors)
+async def _too_many(payload: BulkImportPayload, context: Context, place: BulkPlace, errors: RowErrors) -> Permanent:
+    file = await error_file(context.artifacts, place.error_files, errors)
     first = errors.first[0]
     where = f"line {first.line}, {first.field or 'the row'}: {first.message}"
     return Permanent("too_many_errors", f"more than {payload.errors_max:,} bad rows, first {where}; see {file.url}")

@@ -25,6 +25,10 @@ EXAMPLES: Final = {
     ),
     "backup": ("database=shop.db", "database=secret://shop tables=orders format=parquet options.compress=zstd"),
     "restore": ("database=copy.db backup_url=s3://BUCKET/…/manifest.json options.overwrite=true",),
+    "bulk_import": (
+        "database=shop.db table=people source=s3://BUCKET/…/people.csv.gz create=true columns.id.type=integer",
+        "--file import.yaml",
+    ),
     "download": ("url=https://example.com/film.mp4 media_types=video/*",),
     "fine_tuning": ("model_id=new:text dataset_path=s3://BUCKET/…/tickets.csv",),
     "transcode": ("source=s3://BUCKET/…/film.mp4 height=480", "source=s3://BUCKET/…/film.mp4 height=720 codec=vp9"),
