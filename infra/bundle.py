@@ -47,9 +47,11 @@ _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
 
 _SERVICES: Final = (
     "apigatewaymanagementapi",
+    "bedrock",
     "bedrock-runtime",
     "dynamodb",
     "s3",
+    "sagemaker",
     "scheduler",
     "secretsmanager",
     "sesv2",

@@ -6,6 +6,7 @@
     a child is over                         → its end is told to its parent
     left RUNNING, or over, and has a place  → the place goes to who waits for it
     a parent failed or was cancelled        → a job that cancels what its children still do
+    so did what had begun something elsewhere → a job that ends it there
 
 A wake-up is an SQS message with a delay of up to 900 s, or a one-off schedule beyond. The same record again sends the
 same wake-up again, and the claim refuses it.
@@ -19,6 +20,8 @@ from shared.envelope import DEADLINE, Wakeup, wakeup_body
 from shared.fan_in import END_OF, End
 from shared.ids import digest
 from shared.job import Job, read_history_entry
+from shared.payloads import TYPES
+from shared.payloads.base import Payload
 from shared.ports import Outgoing
 from shared.status import Event, Status
 from shared.throttle import Room, read_throttles
@@ -91,7 +94,15 @@ class Vacate:
     epoch: int
 
 
-Act = Dispatch | Report | Look | Prune | Vacate
+@dataclass(frozen=True, slots=True)
+class CleanUp:
+    """`work` ends what this job, which is over, has begun elsewhere."""
+
+    ended: Job
+    work: Payload
+
+
+Act = Dispatch | Report | Look | Prune | Vacate | CleanUp
 
 SAD_ENDS: Final = frozenset({Status.FAILED, Status.CANCELLED})
 
@@ -114,7 +125,7 @@ def _of_move(old: Job | None, new: Job) -> tuple[Act, ...]:
             return (dispatch,)
         case Status.WAITING:
             return (Look(new), *_at_deadline(new, dispatch))
-    return (*_told(new), *_pruned(new)) if new.status.is_terminal else ()
+    return (*_told(new), *_pruned(new), *_cleaned(new)) if new.status.is_terminal else ()
 
 
 def _at_deadline(waiting: Job, dispatch: Dispatch) -> tuple[Dispatch, ...]:
@@ -141,6 +152,13 @@ def _told(child: Job) -> tuple[Report, ...]:
 
 def _pruned(parent: Job) -> tuple[Prune, ...]:
     return (Prune(parent),) if parent.groups and parent.status in SAD_ENDS else ()
+
+
+def _cleaned(ended: Job) -> tuple[CleanUp, ...]:
+    if ended.status not in SAD_ENDS or ended.checkpoint is None or ended.type not in TYPES:
+        return ()
+    work = TYPES[ended.type].cleanup(ended.tenant_id, ended.checkpoint, ended.updated_at)
+    return (CleanUp(ended, work),) if work else ()
 
 
 def routed(dispatch: Dispatch, now: int) -> Outgoing | Later:

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 from shared.job import Job
 from shared.moves import Move
 from shared.payloads.base import Encryption
+from shared.remote_training import Trainers
 
 Clock = Callable[[], int]
 """→ milliseconds since the Unix epoch"""
@@ -270,6 +271,7 @@ class Ports:
     secrets: Secrets
     connections: Connections
     mail: Mail
+    trainers: Trainers
     now: Clock
     dice: Dice
     token: Tokens

@@ -12,10 +12,14 @@ from functools import partial
 from tempfile import TemporaryFile
 from typing import IO, Final
 
+from pydantic import JsonValue
+
 from shared.errors import Permanent, Transient
-from shared.outcomes import Proceed
-from shared.payloads.fine_tuning import FineTuningPayload
+from shared.ids import digest
+from shared.outcomes import Proceed, Snooze
+from shared.payloads.fine_tuning import FineTuningPayload, Remote, begun_elsewhere, hyperparameters
 from shared.payloads.results import Artifact, ProcessResult
+from shared.remote_training import LOOK_S, Engine, Seen, Wanted, look_again_s
 from shared.runtime.calling import in_thread
 from shared.runtime.context import Context
 from shared.runtime.definition import job
@@ -32,10 +36,15 @@ KEEPING_SHARE: Final = 0.15
 
 STATE: Final = ".state.safetensors"
 
+NO_ROOM_S: Final = 300.0
+"""Until SageMaker is asked again for machines that it had none of."""
+
 
 @job(FineTuningPayload)
-async def fine_tuning(payload: FineTuningPayload, context: Context) -> ProcessResult | Proceed:
+async def fine_tuning(payload: FineTuningPayload, context: Context) -> ProcessResult | Proceed | Snooze:
     """The model, its card, and what it makes of the rows that it has not learned from."""
+    if payload.engine != "local":
+        return await _elsewhere(payload, context, payload.engine)
     watch = _Watch(context)
     with TemporaryFile() as dataset:
         sha256 = await _fetch(payload, context, dataset)
@@ -163,6 +172,53 @@ class _Watch:
         if self._context.cancelled:
             raise Transient("stopped", "told to stop")
         return self._context.time_left_s / self._all_s
+
+
+# --- elsewhere --------------------------------------------------------------------------------------------------------
+
+
+async def _elsewhere(payload: FineTuningPayload, context: Context, engine: Engine) -> ProcessResult | Proceed | Snooze:
+    """Begun once in each life of the job. That it may have begun is known to the row before it does, so that whoever
+    ends the job ends this, too."""
+    key = digest(f"{context.tenant_id}#{context.job_id}#{context.life}")
+    mark = begun_elsewhere(engine, key)
+    trainers = context.ports.trainers
+    seen = await trainers.look(engine, key)
+    if context.checkpoint != mark:
+        await anext(context.artifacts.read(payload.dataset_path, field=FIELD), None)  # is it there, and the tenant's?
+        return Proceed(mark)
+    if seen is None:
+        has_begun = await trainers.start(key, _wanted(payload, context, engine))
+        return Snooze(LOOK_S[0] if has_begun else NO_ROOM_S, "begun" if has_begun else "no room there")
+    return _what_became_of(seen, payload, context)
+
+
+def _wanted(payload: FineTuningPayload, context: Context, engine: Engine) -> Wanted:
+    remote = payload.remote or Remote()
+    return Wanted(
+        engine=engine,
+        model=payload.model_id,
+        dataset=payload.dataset_path,
+        output=context.artifacts.place(engine),
+        hyperparameters=hyperparameters(payload),
+        instance_type=remote.instance_type,
+        volume_gb=remote.volume_gb,
+        hours_max=remote.hours_max,
+    )
+
+
+def _what_became_of(seen: Seen, payload: FineTuningPayload, context: Context) -> ProcessResult | Snooze:
+    match seen.status:
+        case "running":
+            now = context.ports.now()
+            context.progress(
+                (now - seen.began_at) // 1000, message=f"seconds at {payload.engine}", context=seen.message
+            )
+            return Snooze(look_again_s(seen, now), f"{payload.engine} is at it")
+        case "done":
+            data: dict[str, JsonValue] = {"engine": payload.engine, "model": seen.model, "metrics": dict(seen.metrics)}
+            return ProcessResult(data=data)
+    raise Permanent(f"training_{seen.status}", f"{payload.engine}: {seen.message or seen.status}", field="engine")
 
 
 handler = fine_tuning.lambda_handler

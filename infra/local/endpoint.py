@@ -38,7 +38,18 @@ from infra.local.scheduler import due_at
 from shared.errors import InvalidInput
 
 ACCOUNT: Final = DEFAULT_ACCOUNT_ID
-SERVICES: Final = ("dynamodb", "dynamodbstreams", "s3", "scheduler", "secretsmanager", "sesv2", "sqs", "sts")
+SERVICES: Final = (
+    "bedrock",
+    "dynamodb",
+    "dynamodbstreams",
+    "s3",
+    "sagemaker",
+    "scheduler",
+    "secretsmanager",
+    "sesv2",
+    "sqs",
+    "sts",
+)
 HOP_HEADERS: Final = {"connection", "content-length", "date", "server", "status", "transfer-encoding"}
 
 log = structlog.get_logger("longshore.local")
@@ -87,7 +98,6 @@ class Endpoint:
             ) from error
         Endpoint._taken = True
         mend()
-        self._routes = {service: _routes(service) for service in SERVICES}
         self._runner = runner
         self.url = f"http://{host}:{runner.addresses[0][1]}"
         return self.url
@@ -123,6 +133,8 @@ class Endpoint:
         return self._call_moto(service, Request.from_primitives(method, url, headers, body))
 
     def _call_moto(self, service: str, request: Request) -> Answer:
+        if service in SERVICES and service not in self._routes:  # few are asked for, and each takes its time
+            self._routes[service] = _routes(service)
         handler = next((call for path, call in self._routes.get(service, []) if path.match(request.raw_path)), None)
         if handler is None:
             return _fault(

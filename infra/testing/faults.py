@@ -17,7 +17,7 @@ from shared.ports import Ports
 
 T = TypeVar("T")
 
-PORTS: Final = ("jobs", "side", "queues", "schedules", "objects", "secrets", "mail")
+PORTS: Final = ("jobs", "side", "queues", "schedules", "objects", "secrets", "mail", "trainers")
 
 NOT_REPEATED: Final = frozenset({"upload.write", "mail.send"})
 """A part is sent again under its own number, which writes it once; the port has no numbers. Mail is not sent again."""

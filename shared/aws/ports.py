@@ -9,6 +9,7 @@ from shared.aws.queues import AwsQueues
 from shared.aws.schedules import AwsSchedules
 from shared.aws.secrets import AwsSecrets
 from shared.aws.side import AwsSide
+from shared.aws.training import AwsTrainers
 from shared.names import Names, default_bucket
 from shared.ports import Clock, Dice, Ports, Tokens
 
@@ -26,6 +27,7 @@ def aws_ports(
         secrets=AwsSecrets(clients, names),
         connections=AwsConnections(clients),
         mail=AwsMail(clients),
+        trainers=AwsTrainers(clients, names),
         now=now,
         dice=dice,
         token=token,

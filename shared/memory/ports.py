@@ -10,6 +10,7 @@ from shared.memory.queues import MemoryQueues
 from shared.memory.schedules import MemorySchedules
 from shared.memory.secrets import MemorySecrets
 from shared.memory.side import MemorySide
+from shared.memory.training import MemoryTrainers
 from shared.ports import Clock, Ports
 
 
@@ -26,6 +27,7 @@ def memory_ports(now: Clock, seed: int = 0, *, queues: MemoryQueues | None = Non
         secrets=MemorySecrets(),
         connections=MemoryConnections(),
         mail=MemoryMail(),
+        trainers=MemoryTrainers(now),
         now=now,
         dice=random.random,
         token=lambda: f"{random.getrandbits(64):016x}",

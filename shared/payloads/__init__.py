@@ -28,6 +28,7 @@ from shared.payloads.redrive import RedrivePayload
 from shared.payloads.resolve_issue import ResolveIssuePayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.send_email import SendEmailPayload
+from shared.payloads.stop_training import StopTrainingPayload
 from shared.payloads.transcode import TranscodePayload
 from shared.payloads.upload import UploadPayload
 from shared.payloads.webhook import WebhookPayload
@@ -49,6 +50,7 @@ AnyPayload = Annotated[
     | ResolveIssuePayload
     | RestorePayload
     | SendEmailPayload
+    | StopTrainingPayload
     | TranscodePayload
     | UploadPayload
     | WebhookPayload,

@@ -107,6 +107,14 @@ class Payload(BaseModel):
         """What this job waits for, as its row keeps it."""
         return throttles_text(self.effective_policy().throttles, self.tenant_id, dict(self))
 
+    @classmethod
+    def cleanup(cls, tenant_id: str, checkpoint: str, ended_at: int) -> "Payload | None":  # noqa: ARG003  for subclasses
+        """The job that ends what a job of this type, which failed or was cancelled, has begun elsewhere; None: nothing.
+
+        `ended_at` in milliseconds.
+        """
+        return None
+
     def effective_policy(self) -> Policy:
         """The type's policy, with what this payload's own options change of it."""
         return self.policy

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from shared.payloads.base import Payload, Strict
+from shared.payloads.stop_training import StopTrainingPayload
 from shared.payloads.transcode import StoredUrl
 from shared.retry import Policy
 
@@ -24,6 +25,17 @@ MODELS: Final = {
     ),
 }
 """Engine → how it names what training begins with."""
+
+ELSEWHERE: Final = ("sagemaker", "bedrock")
+
+BEGUN_LATE_S: Final = 60
+"""A run that does not know of its job's end ends with its function."""
+
+HYPERPARAMETERS: Final = {
+    "sagemaker": {"epochs": "epochs", "learning_rate": "learning_rate", "batch_size": "batch_size"},
+    "bedrock": {"epochs": "epochCount", "learning_rate": "learningRate", "batch_size": "batchSize"},
+}
+"""https://docs.aws.amazon.com/bedrock/latest/userguide/custom-models-hp.html"""
 
 
 class TrainingConfig(Strict):
@@ -78,6 +90,14 @@ class FineTuningPayload(Payload):
     options: TrainingOptions = Field(default_factory=TrainingOptions)
     remote: Remote | None = None
 
+    @classmethod
+    def cleanup(cls, tenant_id: str, checkpoint: str, ended_at: int) -> Payload | None:
+        engine = checkpoint.partition("/")[0]
+        if engine not in ELSEWHERE:
+            return None
+        until = ended_at + 1000 * (cls.policy.timeout_s + BEGUN_LATE_S)
+        return StopTrainingPayload(tenant_id=tenant_id, training=checkpoint, until=until)
+
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         pattern, expected = MODELS[self.engine]
@@ -88,3 +108,16 @@ class FineTuningPayload(Payload):
         if self.options.patience is not None and not self.training_config.validation_split:
             raise ValueError("options.early_stop: needs a training_config.validation_split above 0")
         return self
+
+
+def begun_elsewhere(engine: str, key: str) -> str:
+    """The checkpoint of a job whose training an engine may have begun."""
+    return f"{engine}/{key}"
+
+
+def hyperparameters(payload: FineTuningPayload) -> dict[str, str]:
+    """As an engine elsewhere takes them: those of the config that the payload names, and its own."""
+    config = payload.training_config
+    named = {ours: getattr(config, ours) for ours in HYPERPARAMETERS[payload.engine] if ours in config.model_fields_set}
+    said = {HYPERPARAMETERS[payload.engine][ours]: f"{value:.10g}" for ours, value in named.items()}
+    return said | (payload.remote.hyperparameters if payload.remote else {})

@@ -36,8 +36,8 @@ JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 
 
 class Context:
-    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `checkpoint`, `log`, `artifacts`;
-    `children`: how those ended that the job waited for.
+    """One run's context. `job_id`, `tenant_id`, `attempt` (from 1), `epoch`, `life` (redrives), `checkpoint`, `log`,
+    `artifacts`; `children`: how those ended that the job waited for.
 
     `retry(fn, *args, …)` and the decorator `retrying(…)` call whatever may fail: `shared/runtime/retrying.py`.
     """
@@ -49,6 +49,7 @@ class Context:
         self.job_id, self.tenant_id = job.job_id, job.tenant_id
         self.attempt, self.epoch = job.attempts + 1, job.epoch
         self.checkpoint = job.checkpoint
+        self.life = job.redrives or 0
         self.log = log
         self.artifacts = Artifacts(job, ports)
         self.children = Children(run, ports)
@@ -162,6 +163,10 @@ class Artifacts:
             await upload.abort()
             raise
         await upload.complete()
+
+    def place(self, name: str) -> str:
+        """The URL of this run's file or folder `name`, for others who write it."""
+        return f"s3://{self._objects.bucket}/{self._prefix}{name}"
 
     async def read(self, url: str, *, field: str = "url") -> AsyncIterator[bytes]:
         """Stream one of the tenant's own files, which the payload names in `field`.

@@ -28,8 +28,17 @@ async def prune(ports: Ports, parent: Job, life: int | None = None) -> Job | Non
     """Have the children cancelled that it began in this life, counted by its redrives (None: the present one).
     Repeating it changes nothing. → the job that does it."""
     redrives = (parent.redrives or 0) if life is None else life
-    job_id = derived_job_id("cancel_children", parent.tenant_id, parent.job_id, str(redrives))
-    payload: Payload = CancelChildrenPayload(tenant_id=parent.tenant_id, parent_id=parent.job_id, redrives=redrives)
+    payload = CancelChildrenPayload(tenant_id=parent.tenant_id, parent_id=parent.job_id, redrives=redrives)
+    return await _begun(ports, parent, payload, redrives)
+
+
+async def clean_up(ports: Ports, ended: Job, work: Payload) -> Job | None:
+    """Have `work` done, once for each life of a job that is over. Repeating it changes nothing. → the job of it."""
+    return await _begun(ports, ended, work, ended.redrives or 0)
+
+
+async def _begun(ports: Ports, ended: Job, payload: Payload, life: int) -> Job | None:
+    job_id = derived_job_id(payload.type, ended.tenant_id, ended.job_id, str(life))
     job = new_job(seal(payload, job_id), now=ports.now(), token=ports.token())
     return (await ports.jobs.apply(submit(job, is_listed=False))).job
 

@@ -11,18 +11,18 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from shared.consequences import Act, Dispatch, Later, Look, Prune, Record, Report, Vacate, consequences, routed
+from shared.consequences import Act, CleanUp, Dispatch, Later, Look, Prune, Record, Report, Vacate, consequences, routed
 from shared.errors import LongshoreError, WorldFault
 from shared.payloads import TYPES
 from shared.ports import Outgoing, Ports
 from shared.runtime.fan_in import look, tell, together
 from shared.runtime.logs import get_logger
 from shared.runtime.parking import vacate
-from shared.runtime.pruning import prune
+from shared.runtime.pruning import clean_up, prune
 from shared.runtime.quarantine import quarantine
 from shared.throttle import Room
 
-Deed = Later | Report | Look | Prune | Vacate
+Deed = Later | Report | Look | Prune | Vacate | CleanUp
 
 ReadyAct = Outgoing | Deed | str
 """What to do; a text says why nothing can be done, ever."""
@@ -99,6 +99,8 @@ async def carried_out(act: Deed, ports: Ports) -> None:
             await prune(ports, act.parent)
         case Vacate():
             await vacate(ports, act.room, [act])
+        case CleanUp():
+            await clean_up(ports, act.ended, act.work)
 
 
 async def _carried(

@@ -20,6 +20,8 @@ class Settings:
     endpoint_url: str | None = None
     region: str | None = None
     credentials: tuple[str, str] | None = None
+    training_role_arn: str = ""
+    training_models: frozenset[str] = frozenset()
     connections_url: str | None = None
     """Where WebSocket connections are written to: https://{api}.execute-api.{region}.amazonaws.com/{stage}"""
 
@@ -34,6 +36,8 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         bucket=environ.get("LONGSHORE_BUCKET"),
         schedule_role_arn=environ.get("LONGSHORE_SCHEDULE_ROLE_ARN"),
         lanes=_names(environ.get("LONGSHORE_LANES")),
+        training_role_arn=environ.get("LONGSHORE_TRAINING_ROLE_ARN", ""),
+        training_models=_names(environ.get("LONGSHORE_TRAINING_MODELS")) or frozenset(),
         connections_url=environ.get("LONGSHORE_CONNECTIONS_URL"),
         region=environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION"),  # botocore reads the second alone
     )

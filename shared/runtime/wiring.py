@@ -55,5 +55,7 @@ async def _made(settings: Settings, clients: Clients, polling: Clients | None = 
         bucket=settings.bucket or await stack_bucket(clients, settings.stack),
         schedule_role_arn=settings.schedule_role_arn or "",
         lanes=settings.lanes,
+        training_role_arn=settings.training_role_arn,
+        training_models=settings.training_models,
     )
     return aws_ports(clients, names, now=now_ms, dice=random.random, token=fresh_token, polling=polling)

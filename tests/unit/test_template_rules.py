@@ -27,6 +27,7 @@ TEMPLATE = read_template(
         "SecurityGroupIds": "sg-1",
         "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
         "ArtifactsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
+        "TrainingRoleArn": "arn:aws:iam::123456789012:role/training",
     },
 )
 """With every option taken, so that nothing conditional escapes the rules."""
