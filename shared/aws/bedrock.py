@@ -1,6 +1,7 @@
 """Amazon Bedrock's Converse: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 
-Its client is made for one job: a model is called for seconds, and hardly any other job needs the service.
+Its client is made for one job: a model is called for seconds, and hardly any other job needs the service. What it
+refuses for the moment is tried again by the job, which knows how long it may take.
 """
 
 import asyncio

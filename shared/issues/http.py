@@ -8,6 +8,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from ipaddress import ip_address, ip_network
 from typing import Final
 
 import aiohttp
@@ -17,6 +18,13 @@ from shared.net.guard import Address, Guard, is_public
 
 ANSWER_BYTES_MAX: Final = 32 << 20
 """A recursive tree is the longest: 100,000 entries of some 250 bytes."""
+
+
+_INSIDE: Final = tuple(ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+
+_OWN_CREDENTIALS: Final = frozenset({ip_address("fd00:ec2::254"), ip_address("fd00:ec2::23")})
+"""AWS's, beside the link-local ones:
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +54,7 @@ async def net(
 ) -> AsyncIterator[Exchange]:
     """Requests to `who`, the payload's field that names it. `is_private`: inside the worker's own network, too;
     `is_local`: on this machine, too."""
-    guard = Guard(lambda address: _may_reach(address, is_private, is_local))
+    guard = Guard(lambda address: may_reach(address, is_private=is_private, is_local=is_local))
     connector = aiohttp.TCPConnector(socket_factory=guard.socket)
     timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=10)
     async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
@@ -77,7 +85,13 @@ async def _answer(session: aiohttp.ClientSession, request: Request, who: str) ->
         return Answer(answer.status, bytes(body), {name.lower(): value for name, value in answer.headers.items()})
 
 
-def _may_reach(address: Address, is_private: bool, is_local: bool) -> bool:
-    """Never the metadata service's kind (link-local), whoever allows what."""
-    inside = address.is_private and not (address.is_link_local or address.is_loopback or address.is_unspecified)
-    return is_public(address) or (is_private and inside) or (is_local and address.is_loopback)
+def may_reach(address: Address, *, is_private: bool, is_local: bool) -> bool:
+    """Never where a machine asks for its own credentials, whoever allows what."""
+    return is_public(address) or (is_private and _is_inside(address)) or (is_local and address.is_loopback)
+
+
+def _is_inside(address: Address) -> bool:
+    """https://www.rfc-editor.org/rfc/rfc1918 and https://www.rfc-editor.org/rfc/rfc4193"""
+    return address not in _OWN_CREDENTIALS and any(
+        address in network for network in _INSIDE if network.version == address.version
+    )

@@ -14,6 +14,8 @@ from handlers.jobs.auto_resolve_issue import auto_resolve_issue
 from handlers.jobs.comment_on_issue import comment_on_issue
 from handlers.jobs.resolve_issue import resolve_issue
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
+from shared.issues.desk import branch_name
+from shared.issues.http import Request
 from shared.issues.result import IssueResult
 from shared.memory.ports import memory_ports
 from shared.memory.secrets import MemorySecrets
@@ -228,10 +230,10 @@ def test_a_long_problem_fits_a_checkpoint() -> None:
 def test_a_repeat_asks_nobody_and_finds_what_is_there() -> None:
     story = Story(thinking(proposal(FIX)))
     first = story.done("resolve_issue")
-    asked = len(story.mind.seen)
+    asked, written = len(story.mind.seen), story.github.writes
     again = story.done("resolve_issue")
     assert again.artifacts.model_dump(exclude={"diff_url"}) == first.artifacts.model_dump(exclude={"diff_url"})
-    assert len(story.mind.seen) == asked
+    assert (len(story.mind.seen), story.github.writes) == (asked, written)
     assert (len(story.github.comments), len(story.github.pulls), len(story.github.branches)) == (1, 1, 2)
 
 
@@ -241,6 +243,19 @@ def test_what_was_posted_by_a_run_that_could_not_say_so_is_found_by_its_marker()
     story.github.comments[220]["body"] = "It subtracts.\n\n<!-- longshore job_1 -->"
     assert story.done("comment_on_issue").artifacts.comment_url == "220"
     assert len(story.github.comments) == 230
+
+
+def test_a_branch_that_appears_meanwhile_is_our_own() -> None:
+    """Of a run before, whose answer was lost or slow."""
+    story = Story(thinking(proposal(FIX)))
+    main = story.github.branches["main"]
+
+    def meanwhile(request: Request) -> None:
+        if request.url.endswith("/git/refs"):
+            story.github.branches[branch_name(7, "job_1")] = main
+
+    story.github.trouble = meanwhile
+    assert story.done("resolve_issue").artifacts.commit_hash == main
 
 
 def test_a_branch_that_somebody_went_on_with_is_left_as_it_is() -> None:
