@@ -27,7 +27,10 @@ READ_TIMEOUT_S: Final = {
 }
 READ_TIMEOUT_DEFAULT_S: Final = 20
 
-TRIES: Final = {"sesv2": 1}  # it has no idempotency token: what is repeated is sent twice
+TRIES: Final = {
+    "bedrock-runtime": 1,  # its job asks again, and knows for how long
+    "sesv2": 1,  # it has no idempotency token: what is repeated is sent twice
+}
 TRIES_DEFAULT: Final = 4
 
 
