@@ -17,7 +17,7 @@ SECTIONS: Final = {
     "Start": ("up", "open", "token", "demo"),
     "Jobs": ("submit", "estimate", "status", "why", "watch", "list", "errors", "result", "cancel", "redrive", "types"),
     "Operation": ("schedule", "stats", "pause", "resume", "pauses", "quarantine", "audit"),
-    "Workers and settings": ("worker", "once", "secret", "completion"),
+    "Workers and settings": ("worker", "once", "secret", "new", "completion"),
 }
 
 

@@ -12,10 +12,10 @@ from shared.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class NewType:
-    """`name` as in payloads: `resize_image`; `libraries`: the folder below `requirements/` that its bundle ships."""
+    """`name` as in payloads: `resize_image`. `is_heavy`: with libraries of its own, and minutes of work."""
 
     name: str
-    libraries: str = "core"
+    is_heavy: bool = False
 
     @property
     def key(self) -> str:
@@ -27,8 +27,8 @@ class NewType:
         return f"{self.key}Payload"
 
     @property
-    def words(self) -> str:
-        return self.name.replace("_", " ")
+    def timeout_s(self) -> int:
+        return 300 if self.is_heavy else 60
 
 
 def in_union(text: str, new: NewType) -> str:
@@ -47,7 +47,15 @@ def in_union(text: str, new: NewType) -> str:
 
 def in_template(text: str, new: NewType) -> str:
     """`template.yaml`: the type's numbers, its turn of the loop, what its memory costs."""
-    entry = ENTRY.format(key=new.key, name=new.name, libraries=new.libraries)
+    entry = ENTRY.format(
+        key=new.key,
+        name=new.name,
+        libraries=new.name if new.is_heavy else "core",
+        timeout_s=new.timeout_s + 15,
+        memory_mb=1769 if new.is_heavy else 512,
+        batch=1 if new.is_heavy else 10,
+        visibility_s=new.timeout_s + 45,
+    )
     text = _changed(text, r"(?<=\n  JobTypes:\n)(?: {4}.*\n)+", lambda found: found + entry, "template.yaml")
     turns = r"(?<=  Fn::ForEach::JobTypes:\n    - Type\n    - \[)[\w, ]+(?=\])"
     text = _changed(text, turns, lambda found: f"{found}, {new.key}", "template.yaml")
@@ -56,6 +64,12 @@ def in_template(text: str, new: NewType) -> str:
     size = f"            {new.key}: !FindInMap [JobTypes, {new.key}, MemorySize]\n"
     lookups = r"(?: {10}[ -] \w+: !FindInMap \[JobTypes, \w+, MemorySize\]\n)+"
     return _changed(text, lookups, lambda found: found + size, "template.yaml")
+
+
+def in_examples(text: str, new: NewType) -> str:
+    """`infra/cli/commands/types.py`: what `longshore types` shows."""
+    line = f'    "{new.name}": ("text=\'a few words\'",),\n'
+    return _changed(text, r"(?<=EXAMPLES: Final = \{\n)", lambda found: line + found, "infra/cli/commands/types.py")
 
 
 def in_extras(text: str, new: NewType) -> str:
@@ -75,12 +89,12 @@ ENTRY = """\
     {key}:
       Name: {name}
       Code: requirements/{libraries}
-      FunctionTimeout: 75
-      MemorySize: 512
-      BatchSize: 10
+      FunctionTimeout: {timeout_s}
+      MemorySize: {memory_mb}
+      BatchSize: {batch}
       BatchWindow: 0
       MaximumConcurrency: 10
-      Visibility: 105
+      Visibility: {visibility_s}
 """
 
 

@@ -279,7 +279,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
     assert run(["--help"]) == 0
     names = re.findall(r"^  ([a-z]+)  ", capsys.readouterr().out.partition("\nStart:\n")[2], re.MULTILINE)
     assert names == [name for section in SECTIONS.values() for name in section]
-    groups = {"secret": ("set",), "quarantine": ("list", "show", "retry")}
+    groups = {"secret": ("set",), "new": ("job",), "quarantine": ("list", "show", "retry")}
     groups["schedule"] = ("add", "list", "show", "pause", "resume", "run", "remove", "preview")
     for name, under in ((one, under) for one in names for under in groups.get(one, ("",))):
         assert run([name, *([under] if under else []), "--help"]) == 0

@@ -1,0 +1,118 @@
+"""`longshore new job`: what it writes into a clone is green at once, and what it refuses leaves the clone as it was."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.cli.app import run
+
+ROOT = Path(__file__).parents[2]
+CLONED = ("handlers", "shared", "infra", "tests", "docs", "requirements", "template.yaml", "pyproject.toml", "Makefile")
+
+
+@pytest.fixture
+def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As git would make it, without history."""
+    listed = subprocess.run(["git", "ls-files", *CLONED], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(lambda name: (ROOT / name).is_file(), listed.stdout.splitlines()):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def everything(clone: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in clone.rglob("*") if path.is_file() and ".pyc" not in path.name}
+
+
+def in_clone(clone: Path, *command: str) -> str:
+    environment = os.environ | {"PYTHONPATH": str(clone), "PYTHONDONTWRITEBYTECODE": "1"}
+    run_it = [sys.executable, *([] if command[0] == "-c" else ["-m"]), *command]
+    done = subprocess.run(run_it, cwd=clone, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "arguments", [["resize_image"], ["zip_text", "--heavy"]], ids=["of the core's libraries", "with its own"]
+)
+def test_a_new_job_type_passes_every_check_at_once(
+    clone: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = arguments[0]
+    assert run(["new", "job", *arguments, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    files = [path for path in (*told["written"], *told["changed"]) if path.endswith(".py")]
+    in_clone(clone, "ruff", "format", "--check", *files)
+    in_clone(clone, "ruff", "check", *files)
+    shape = "tests/test_shape.py::test_a_job_type_is_a_file_a_payload_and_a_template_entry"
+    in_clone(clone, "pytest", f"tests/handlers/test_{name}.py", shape, "tests/unit/test_template_rules.py")
+    assert f"longshore submit {name} text='a few words'" in in_clone(
+        clone, "-c", "from infra.cli import main; main()", "types", name
+    )
+    if "--heavy" in arguments:
+        assert f"--extra {name} pyproject.toml -o requirements/{name}/" in (clone / "Makefile").read_text()
+        assert f"--extra {name} --group dev" in (clone / "Makefile").read_text()
+        assert f"\n{name} = []\n" in (clone / "pyproject.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("Resize", "invalid_name"),
+        ("../up", "invalid_name"),
+        ("resize-image", "invalid_name"),
+        ("a__b", "invalid_name"),
+        ("class", "name_taken"),
+        ("zip", "name_taken"),
+        ("job", "name_taken"),
+        ("handler", "name_taken"),
+        ("x" * 41, "invalid_name"),
+        ("extract", "name_taken"),
+        ("cancel_children", "name_taken"),
+        ("reactor", "name_taken"),
+        ("dead_letter", "name_taken"),
+        ("base", "name_taken"),
+    ],
+)
+def test_a_name_that_is_none_or_taken_changes_nothing(
+    clone: Path, name: str, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = everything(clone)
+    assert run(["new", "job", name, "--json"]) == 2
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == code
+    assert everything(clone) == before
+
+
+def test_what_is_there_is_not_overwritten(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (clone / "docs/jobs/resize.md").write_text("mine")
+    before = everything(clone)
+    assert run(["new", "job", "resize"]) == 2
+    assert "docs/jobs/resize.md" in capsys.readouterr().err
+    assert everything(clone) == before
+    (clone / "docs/jobs/resize.md").unlink()
+    assert run(["new", "job", "resize"]) == 0
+    assert run(["new", "job", "resize"]) == 2
+
+
+def test_a_list_of_another_form_is_named_and_nothing_is_written(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (clone / "template.yaml").write_text("Resources: {}\n")
+    before = everything(clone)
+    assert run(["new", "job", "resize"]) == 2
+    assert "template.yaml" in capsys.readouterr().err
+    assert everything(clone) == before
+
+
+def test_elsewhere_than_in_a_clone_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["new", "job", "resize"]) == 2
+    assert "no clone of Longshore" in capsys.readouterr().err
