@@ -39,8 +39,11 @@ _LIBRARIES: Final = _ROOT / "build" / "libraries"
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
-_SHARED_OF_SOME: Final = {"databases", "issues", "media", "training"}
+_SHARED_OF_SOME: Final = {"databases", "issues", "media", "reports", "training"}
 """Folders of `shared/` that only the requirements of the same name can serve."""
+
+_ALSO: Final = {"reports": {"databases"}}
+"""Requirements that serve the folders of others too."""
 
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}
 """Handler → folders that it serves as they are."""
@@ -154,7 +157,8 @@ def _trim(folder: Path) -> None:
 
 
 def _copy_own_code(function: Function, folder: Path) -> None:
-    others = _SHARED_OF_SOME - {function.requirements.parent.name}
+    name = function.requirements.parent.name
+    others = _SHARED_OF_SOME - {name} - _ALSO.get(name, set())
     left_out = shutil.ignore_patterns("__pycache__", "memory", *others)
     shutil.copytree(_ROOT / "shared", folder / "shared", ignore=left_out)
     module = Path(*function.handler.split(".")[:-1]).with_suffix(".py")

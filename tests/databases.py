@@ -20,6 +20,7 @@ from handlers.jobs.download import download
 from handlers.jobs.extract import extract
 from handlers.jobs.fine_tuning import fine_tuning
 from handlers.jobs.http_request import http_request
+from handlers.jobs.report import report
 from handlers.jobs.restore import restore
 from handlers.jobs.transcode import transcode
 from handlers.jobs.upload import upload
@@ -37,7 +38,7 @@ from shared.runtime.run import Run
 from shared.status import Status
 
 TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
-    one.type: one for one in (backup, data_sync, bulk_import, download, extract, fine_tuning, http_request, restore, transcode, upload)
+    one.type: one for one in (backup, data_sync, bulk_import, download, extract, fine_tuning, http_request, report, restore, transcode, upload)
 }
 
 

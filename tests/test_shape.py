@@ -84,6 +84,7 @@ NOT_CORE = (
     "shared/operations.py",
     "shared/runtime/operations.py",
     "shared/media/",
+    "shared/reports/",
     "shared/training/",
     "shared/remote_training.py",
     "shared/aws/training.py",

@@ -26,6 +26,7 @@ from shared.payloads.generic import GenericPayload
 from shared.payloads.http_request import HttpRequestPayload
 from shared.payloads.redrive import RedrivePayload
 from shared.payloads.resolve_issue import ResolveIssuePayload
+from shared.payloads.report import ReportPayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.send_email import SendEmailPayload
 from shared.payloads.stop_training import StopTrainingPayload
@@ -48,6 +49,7 @@ AnyPayload = Annotated[
     | HttpRequestPayload
     | RedrivePayload
     | ResolveIssuePayload
+    | ReportPayload
     | RestorePayload
     | SendEmailPayload
     | StopTrainingPayload
