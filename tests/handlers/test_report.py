@@ -192,7 +192,7 @@ def test_postgres_numbers_and_dates_are_numbers_and_dates(jobs: Jobs, new_postgr
     ("name", "body"),
     [
         ("a.csv", "code,n\n007,1\n008,2.5\n"),
-        ("a.csv.gz", gzip.compress(b"code,n\n007,1\n008,2.5\n")),
+        ("a.csv.gz", gzip.compress(b"code,n\n007,1\n008,2.5\n", mtime=0)),
         ("a.jsonl", '{"code": "007", "n": 1}\n{"n": 2.5, "code": "008"}\n'),
     ],
 )
