@@ -15,6 +15,7 @@ import pytest
 import zstandard
 from aiohttp import web
 
+from shared.databases import compression
 from shared.databases.bulk import files
 from shared.errors import InvalidInput, Permanent
 from shared.memory.ports import memory_ports
@@ -239,6 +240,17 @@ def test_a_replacement_keeps_what_belongs_to_the_table(jobs: Jobs, database: str
     assert stages(database, ask) == []
 
 
+def test_a_table_that_others_refer_to_is_not_replaced(jobs: Jobs, database: str, ask: Ask) -> None:
+    jobs.run("bulk_import", database=database, key=["id"], **given(jobs, OLD))
+    run(
+        database,
+        "CREATE TABLE pets (owner bigint REFERENCES people (id) ON DELETE CASCADE)",
+        "INSERT INTO pets VALUES (1)",
+    )
+    assert jobs.fail("bulk_import", database=database, mode="replace", **given(jobs, NEW)).code == "table_in_use"
+    assert ask("SELECT count(*) FROM pets") == [(1,)]
+
+
 def test_a_replacement_that_fails_leaves_the_old_rows(jobs: Jobs, database: str, ask: Ask) -> None:
     jobs.run("bulk_import", database=database, **given(jobs, OLD))
     error = jobs.fail("bulk_import", database=database, mode="replace", errors_max=0, **given(jobs, NEW))
@@ -285,6 +297,16 @@ def test_a_file_that_is_none_fails_the_job(jobs: Jobs, tmp_path: Path, body: byt
     url = make_sqlite(tmp_path / "target.db", "")
     error = jobs.fail("bulk_import", database=url, **given(jobs, body))
     assert error.code == code
+    assert ask_sqlite(url, "SELECT name FROM sqlite_schema WHERE name = 'people'") == []
+
+
+@pytest.mark.parametrize("line", [b"1,Ada,,,\n", b"\n"])
+def test_a_bomb_is_given_up(jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
+    monkeypatch.setattr(compression, "BOMB_BYTES_MIN", 1 << 20)
+    url = make_sqlite(tmp_path / "target.db", "")
+    fields = given(jobs, gzip.compress(b"id,Full name,born,member,score\n" + line * ((4 << 20) // len(line))))
+    fields["columns"] = COLUMNS | {"id": {"type": "integer"}}
+    assert jobs.fail("bulk_import", database=url, **fields).code == "decompression_bomb"
     assert ask_sqlite(url, "SELECT name FROM sqlite_schema WHERE name = 'people'") == []
 
 

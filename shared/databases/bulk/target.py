@@ -101,7 +101,7 @@ def prepare(
 ) -> Target:
     """`begun`: rows are there from an earlier invocation.
 
-    Raises Permanent("no_such_table", "no_such_column", "no_unique_key", "stage_lost").
+    Raises Permanent("no_such_table", "no_such_column", "no_unique_key", "table_in_use", "stage_lost").
     """
     there = _with_table(database, payload)
     table = _one(there, payload.table).narrowed([column.name for column in columns])
@@ -114,6 +114,7 @@ def prepare(
         stage = replace(stage, space="")
         _make(database, stage, table, _PASSING[database.kind])
         return Target(database, table, columns, stage, _upsert(table, stage, payload.key, database.kind))
+    _refuse_a_parent(there, table)
     _keep_stage(database, table, stage, there, begun=begun)
     return Target(database, table, columns, stage)
 
@@ -168,6 +169,13 @@ def _upsert(table: Table, stage: Table, key: Sequence[str], kind: Kind) -> str:
     changes = [f"{quote(name)} = excluded.{quote(name)}" for name in table.column_names if name not in key]
     action = f"UPDATE SET {', '.join(changes)}" if changes else "NOTHING"
     return f"{_insert(table, source)} ORDER BY {LINE} ON CONFLICT ({quoted(key)}) DO {action}"
+
+
+def _refuse_a_parent(there: Schema, table: Table) -> None:
+    """Its old rows could not go; or others would go with them."""
+    for other in there.tables:
+        if other.name != table.name and any(key.parent == table.name for key in other.foreign_keys):
+            raise Permanent("table_in_use", f"{other.name} refers to its rows: upsert them instead", field="mode")
 
 
 def _keep_stage(database: Writer, table: Table, stage: Table, there: Schema, *, begun: bool) -> None:
