@@ -181,7 +181,9 @@ def test_localstack_is_looked_for_where_its_own_variables_say(monkeypatch: pytes
     ("arguments", "told"),
     [
         ("sumbit", "did you mean submit?"),
-        ("submit", "Missing argument 'TYPE'"),
+        ("submit", "TYPE is required, unless the payload says it"),
+        ("submit operation=echo", "TYPE is required, unless the payload says it"),
+        ("estimate --payload {}", "TYPE is required, unless the payload says it"),
         ("submit exract database=x", "did you mean extract?"),
         ("submit extract database=x", "give either tables or query"),
         ("submit extract database=x tables=a --delay soon", "90s, 10m, 2h"),

@@ -13,7 +13,13 @@ from infra.cli.options import Command, Options, options
 @click.option("--items", default=1, show_default=True, help="Of each list that is known only when it runs.")
 @click.option("--at-once", default=100, show_default=True, help="Jobs of one step that run at the same time.")
 def command(
-    *, job_type: str, assignments: tuple[str, ...], payload: str | None, file: str | None, items: int, at_once: int
+    *,
+    job_type: str | None,
+    assignments: tuple[str, ...],
+    payload: str | None,
+    file: str | None,
+    items: int,
+    at_once: int,
 ) -> None:
     """Say what a job would come to.
 
@@ -22,8 +28,8 @@ def command(
 
     \b
     Examples:
-      longshore estimate flow --file flow.yaml
-      longshore estimate flow --file flow.yaml --items 5000 --json | jq .price_usd
+      longshore estimate --file flow.yaml
+      longshore estimate --file flow.yaml --items 5000 --json | jq .price_usd
     """
     document = document_of(job_type, payload, file, assignments)
     asyncio.run(_estimate(options(), document, {"assume_items": items, "assume_at_once": at_once}))

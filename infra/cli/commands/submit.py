@@ -48,7 +48,7 @@ def payload_arguments(command: Callable[..., int | None]) -> Callable[..., int |
         click.argument(
             "assignments", metavar="[FIELD=VALUE | FIELD:=JSON]...", nargs=-1, shell_complete=complete_field
         ),
-        click.argument("job_type", metavar="TYPE", shell_complete=complete_type),
+        click.argument("job_type", metavar="[TYPE]", required=False, shell_complete=complete_type),
     ):
         command = decorator(command)
     return command
@@ -62,7 +62,7 @@ def payload_arguments(command: Callable[..., int | None]) -> Callable[..., int |
 @click.option("--watch", is_flag=True, help="Follow the job until it is over.")
 def command(
     *,
-    job_type: str,
+    job_type: str | None,
     assignments: tuple[str, ...],
     payload: str | None,
     file: str | None,
@@ -74,7 +74,7 @@ def command(
     """Submit a job.
 
     A field of the payload is given as FIELD=VALUE, inside of options as options.FIELD=VALUE, a list with commas;
-    FIELD:=JSON for anything else. `longshore types TYPE` shows the fields.
+    FIELD:=JSON for anything else. `longshore types TYPE` shows the fields. A payload that says its type needs no TYPE.
 
     \b
     Examples:
@@ -84,7 +84,7 @@ def command(
       longshore submit extract database=secret://shop query='select * from t'
       longshore submit restore --payload @restore.json --key nightly --delay 2h
       longshore submit generic operation=count parameters.to:=20 --priority urgent
-      longshore submit flow --file flow.yaml --watch
+      longshore submit --file flow.yaml --watch
 
     A database is the path of an SQLite file, postgresql://user@host/name, secret://NAME (see `longshore secret`) or
     env://NAME. The job's id is printed; with --watch, the exit code is 1 if the job fails.
@@ -93,16 +93,23 @@ def command(
     return asyncio.run(_submit(options(), document, key=key, delay_s=delay_s, follow=watch))
 
 
-def document_of(job_type: str, payload: str | None, file: str | None, assignments: Sequence[str]) -> "Document":
+def document_of(job_type: str | None, payload: str | None, file: str | None, assignments: Sequence[str]) -> "Document":
     """The payload as it was said. Raises InvalidInput for what is none; its type's model has not seen it yet."""
     from infra.cli.fields import absolute, assigned, payload_model
 
     if payload is not None and file is not None:
         raise InvalidInput("invalid_payload", "either --payload or --file", field="--file")
-    model = payload_model(job_type)
+    if job_type is not None and "=" in job_type:
+        assignments, job_type = (job_type, *assignments), None
+    model = None if job_type is None else payload_model(job_type)
     document = _read(payload) if file is None else _read(f"@{file}", "--file")
-    if document.get("type", job_type) != job_type:
-        raise InvalidInput("another_type", f"the payload says {document['type']!r}, not {job_type!r}", field="type")
+    said = document.get("type", job_type)
+    if model is None or said != job_type:
+        if job_type is not None:
+            raise InvalidInput("another_type", f"the payload says {said!r}, not {job_type!r}", field="type")
+        if not isinstance(said, str):
+            raise InvalidInput("missing", "TYPE is required, unless the payload says it", field="type")
+        job_type, model = said, payload_model(said)
     document = absolute(assigned(model, document | {"type": job_type}, assignments))
     says_whose = "tenantId" in document or options().api is not None
     return document if says_whose else {"tenant_id": options().tenant} | document
