@@ -38,7 +38,20 @@ from shared.runtime.run import Run
 from shared.status import Status
 
 TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
-    one.type: one for one in (backup, data_sync, bulk_import, download, extract, fine_tuning, http_request, report, restore, transcode, upload)
+    one.type: one
+    for one in (
+        backup,
+        data_sync,
+        bulk_import,
+        download,
+        extract,
+        fine_tuning,
+        http_request,
+        report,
+        restore,
+        transcode,
+        upload,
+    )
 }
 
 
