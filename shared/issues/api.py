@@ -1,7 +1,7 @@
 """One server's JSON API: what it answers is checked, what it refuses is one of our errors.
 
 asks for a pause (429, 503, a rate limit)     → Transient, with the pause that it asks for
-408, 5xx, no JSON                             → Transient
+408, 425, 5xx, no JSON                        → Transient
 a redirect, anything else of 300 and more     → Permanent
 
 No message holds a secret that the job knows, whatever the server says.
@@ -83,7 +83,7 @@ def refusal(answer: Answer, who: str, known: Known, now: int) -> LongshoreError:
     status, said = answer.status, _said(answer.body, known)
     message = f"it answers {status}: {said}".removesuffix(": ")
     pause_s = _pause_s(answer, said, now)
-    if pause_s is not None or status in _PAUSES:
+    if pause_s is not None:
         return Transient("rate_limited", message, field=who, retry_after_s=pause_s)
     if status in _BROKEN or status >= 500:
         return Transient("unavailable", message, field=who)

@@ -185,7 +185,9 @@ class Desk:
         return await self._repo.add_comment(self._payload.issue_number, f"{text}\n\n{own}")
 
     def _tell(self, step: int, message: str, *, indent_level: int = 0) -> None:
-        self._context.progress(step, STEPS, message=message, indent_level=indent_level)
+        """A path is whatever somebody called it: nothing of it moves a terminal's cursor."""
+        shown = message if message.isprintable() else ascii(message)
+        self._context.progress(step, STEPS, message=shown, indent_level=indent_level)
 
 
 @asynccontextmanager

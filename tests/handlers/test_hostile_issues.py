@@ -236,6 +236,16 @@ def test_a_long_issue_with_many_comments_and_files_is_cut_to_what_a_model_reads(
     assert len(writing["files"]) == 7
 
 
+def test_a_path_that_is_read_moves_no_cursor() -> None:
+    path = "a\x1b[2J\u202e.py"
+    shown: list[str] = []
+    story = Story(thinking({"comment": "Yes."}, files=[path]), Github({path: ("100644", "x")}))
+    story.github.trouble = lambda one: shown.append(story.runs[-1].progress or "")
+    story.done("comment_on_issue")
+    assert any("x1b[2J" in one for one in shown)
+    assert not any("\x1b" in json.loads(one)["message"] or "\u202e" in one for one in shown if one)
+
+
 # --- the rules of paths and words -------------------------------------------------------------------------------------
 
 TREE = {

@@ -375,7 +375,7 @@ RESET = str(NOW // 1000 + 90)
         ((403, {}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": RESET}), "rate_limited", 91),
         ((403, {"message": "You have exceeded a secondary rate limit"}), "rate_limited", 60),
         ((429, {}), "rate_limited", 60),
-        ((503, b"down"), "rate_limited", None),
+        ((503, b"down"), "unavailable", None),
         ((500, b"down"), "unavailable", None),
         ((200, b"<html>"), "unexpected_answer", None),
         ((200, []), "unexpected_answer", None),
@@ -398,7 +398,7 @@ def test_what_github_says_is_understood(reply: Any, code: str, pause_s: float | 
     ("reply", "code", "pause_s"),
     [
         ((429, {"error": {"message": f"slow, {API_KEY}"}}, {"Retry-After": "5"}), "rate_limited", 5),
-        ((503, b""), "rate_limited", None),
+        ((529, {"error": {"message": "Overloaded"}}), "unavailable", None),
         ((400, {"error": "too long"}), "refused", 0),
         ((401, {"error": {"message": API_KEY}}), "bad_credentials", 0),
         ((200, {"choices": []}), "unexpected_answer", None),
