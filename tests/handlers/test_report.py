@@ -136,6 +136,13 @@ def test_the_same_rows_make_the_same_bytes(sales: dict[str, Any], form: str, kin
     assert one == other
 
 
+def test_no_file_tells_when_it_was_made(jobs: Jobs, sales: dict[str, Any]) -> None:
+    with zipfile.ZipFile(io.BytesIO(made(jobs, sales, "xlsx"))) as archive:
+        assert {one.date_time[0] for one in archive.infolist()} == {1980}
+        assert set(re.findall(rb">(\d{4})-", archive.read("docProps/core.xml"))) == {b"2000"}
+    assert re.findall(rb"/(CreationDate|ModDate)|xmp:(Create|Modify)Date", made(jobs, sales, "pdf")) == []
+
+
 def test_a_sheets_chart_is_one_of_excels_own(jobs: Jobs, sales: dict[str, Any]) -> None:
     chart = {"kind": "line", "label": "month", "values": ["orders", "revenue"], "title": "How it went"}
     with zipfile.ZipFile(io.BytesIO(made(jobs, sales, "xlsx", chart=chart))) as archive:
