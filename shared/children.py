@@ -1,6 +1,6 @@
 """Children of a job: what a parent's row knows of them, and what a child's row knows of its parent. Pure.
 
-    parent   groups   `number step total redrives began_at, …`: every group of children that it has begun, in order
+    parent   groups   `number step total redrives began_at born, …`: of each step the group begun last, in order
              awaits   numbers of the groups that a WAITING row waits for: the end of any of them wakes it
     child    parent   `parent_id group index total flag step`; the flag `!`: its failure wakes the parent at once
 
@@ -25,16 +25,19 @@ CHILDREN_MAX: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Children that were begun together. `redrives`: how often the parent had been redriven by then."""
+    """Children that were begun together. `redrives`: how often the parent had been redriven by then; `born`: when these
+    very jobs were first begun. A step that is run again for what had failed keeps its jobs; one whose values may have
+    changed meanwhile has others."""
 
     number: int
     step: str
     total: int
     redrives: int
     began_at: int
+    born: int = 0
 
     def __str__(self) -> str:
-        return f"{self.number} {self.step} {self.total} {self.redrives} {self.began_at}"
+        return f"{self.number} {self.step} {self.total} {self.redrives} {self.began_at} {self.born}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +87,11 @@ def next_number(groups: Sequence[Group]) -> int:
     return groups[-1].number + 1 if groups else 0
 
 
-def child_id(tenant_id: str, parent_id: str, step: str, index: int) -> str:
-    return derived_job_id("child", tenant_id, parent_id, step, str(index))
+def child_id(tenant_id: str, parent_id: str, group: Group, index: int) -> str:
+    life = (str(group.born),) if group.born else ()
+    return derived_job_id("child", tenant_id, parent_id, group.step, str(index), *life)
 
 
 def _read_group(text: str) -> Group:
-    number, step, total, redrives, began_at = text.split(" ")
-    return Group(int(number), step, int(total), int(redrives), int(began_at))
+    number, step, total, redrives, began_at, *born = text.split(" ")
+    return Group(int(number), step, int(total), int(redrives), int(began_at), int(born[0]) if born else 0)

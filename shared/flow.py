@@ -11,7 +11,8 @@
 - A step is judged when all that it needs is over. Skipped, or failed under `ignore`: its result is null.
 - A failure under `fail` ends the flow at once, FAILED; nothing more is begun. Under `continue` it makes the flow
   PARTIAL_SUCCESS, or FAILED if nothing succeeded. Steps under `ignore` count for neither.
-- A list is checked to its end before the first of its jobs is begun: a bad item costs nothing but the step.
+- The first thousand items of a list are checked before the first of its jobs is begun: a bad one costs nothing but the
+  step. One beyond them is a job that fails.
 - The same facts give the same plan, and later facts change no step that is over. So a step whose jobs are not all made
   yet may be left out of `seen`: it is planned again, the same.
 """
@@ -23,18 +24,26 @@ from graphlib import TopologicalSorter
 from typing import Final
 
 from pydantic import JsonValue
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
+from shared.admission import PAYLOAD_BYTES_MAX
 from shared.children import CHILDREN_MAX
 from shared.errors import InvalidInput, Permanent
 from shared.flow_conditions import holds
 from shared.payloads import read_payload
 from shared.payloads.flow import FlowPayload, Step
-from shared.references import Reference, Values, resolve
+from shared.references import Reference, Values, dotted, is_larger, resolve
 from shared.status import Status
 
 RESULTS_MAX: Final = 1_000
 """Of a mapped step, that may stand in one job of another; a map over them may have a job for each."""
+
+
+CHECKED_MAX: Final = 1_000
+
+SMALL_BYTES: Final = 4 * 1024
+ALL_BYTES_MAX: Final = 256 * 1024 * 1024
+"""Of the payloads of all jobs of a step together; 4 KB each are never too much."""
 
 
 class StepState(StrEnum):
@@ -106,7 +115,13 @@ class Start:
         values = self.values if self.items is None else replace(self.values, item=self.items[index], index=index)
         place = ("steps", self.number, "job")
         filled = {name: resolve(part, values, (*place, name)) for name, part in self.step.fillable.items()}
-        return {**self.step.job, **filled}
+        document = {**self.step.job, **filled}
+        if is_larger(document, bytes_max := max(SMALL_BYTES, min(PAYLOAD_BYTES_MAX, ALL_BYTES_MAX // self.total))):
+            found = (
+                f"with all values filled in it is larger than {bytes_max:,} bytes, its share with {self.total:,} jobs"
+            )
+            raise Permanent("payload_too_large", found, field=dotted(place))
+        return document
 
     def documents(self, first: int = 0) -> Iterator[tuple[int, dict[str, JsonValue]]]:
         return ((index, self.document(index)) for index in range(first, self.total))
@@ -249,9 +264,11 @@ def _check(start: Start) -> None:
     """Raises Permanent naming the first job that its type's model refuses."""
     words = {found.word for _, found in start.step.references if isinstance(found, Reference)}
     differ = start.items is not None and words & {"$item", "$index"}
-    for index in range(start.total if differ else 1):
+    for index in range(min(start.total, CHECKED_MAX) if differ else 1):
         try:
             read_payload(to_json(start.document(index)))
+        except PydanticSerializationError as error:  # deeper than JSON is written
+            raise Permanent("invalid_payload", str(error), field=f"steps.{start.number}.job") from None
         except (InvalidInput, Permanent) as error:
             which = f"item {index}: " if differ else ""
             inside = f"steps.{start.number}.job." if isinstance(error, InvalidInput) else ""

@@ -17,13 +17,10 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, to_json
 
 from shared.children import CHILDREN_MAX
 from shared.payloads import open_types
-from shared.payloads.flow import FlowPayload, Step
+from shared.payloads.flow import JOBS_MAX, FlowPayload, Step
 from shared.references import Place, Reference, descend, dotted, read_reference, references
 
 DEPTH_MAX: Final = 5
-
-JOBS_MAX: Final = 1_000_000
-"""Of one flow, those of flows in it included, as far as the length of its lists is known."""
 
 INHERITED: Final = frozenset(
     spelling for name in ("tenant_id", "job_id", "worker_id", "user_id") for spelling in (name, to_camel(name))

@@ -14,7 +14,9 @@ from shared.status import TARGET, Event, Facts, applicable
 CLOCK_SKEW_MS: Final = 2_000
 """Clocks of two machines may differ by this much."""
 
-REDONE: Final = ("type", "attempts_max", "payload", "payload_place", "payload_hash", "parent")
+REDONE: Final = tuple(
+    "type attempts_max payload payload_place payload_hash parent throttles priority metadata user_id worker_id".split()
+)
 """What a redrive may change of a child."""
 
 RETENTION_MS: Final = 90 * 24 * 3600 * 1000
@@ -112,7 +114,7 @@ def claim_bare(job: Job, lease: Lease) -> Move:
 
 def submit_cancelled(job: Job) -> Move:
     """A tombstone: a job that must never be begun, where none was. Not listed."""
-    ended = replace(job, completed_at=job.created_at, expires_at=_expiry(job.created_at))
+    ended = replace(job, completed_at=job.created_at, expires_at=(job.created_at + RETENTION_MS) // 1000)
     return _create(Event.SUBMIT_CANCELLED, ended, is_listed=False)
 
 
@@ -282,12 +284,8 @@ def _end(event: Event, now: int, who: str, note: str = "") -> dict[str, object]:
         "lease_until": None,
         "alone": None,
         "deadline_at": None,
-        "expires_at": _expiry(now),
+        "expires_at": (now + RETENTION_MS) // 1000,
     }
-
-
-def _expiry(now: int) -> int:
-    return (now + RETENTION_MS) // 1000
 
 
 def _changed(value: object, change: object) -> object:

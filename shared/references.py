@@ -81,6 +81,23 @@ def resolve(value: JsonValue, values: Values, place: Place = ()) -> JsonValue:
         raise Permanent("nothing_there", _nothing(reference), field=dotted(place)) from None
 
 
+def is_larger(value: JsonValue, bytes_max: int) -> bool:
+    """Would it be longer than this as JSON, roughly? Known before it is written: a few references to one large value
+    may come to a thousand times it."""
+    left, weight = [value], 0
+    while left and weight <= bytes_max:
+        match left.pop():
+            case str() as text:
+                weight += len(text)
+            case list() as values:
+                left.extend(values)
+            case dict() as members:
+                weight += sum(map(len, members))
+                left.extend(members.values())
+        weight += 4
+    return weight > bytes_max
+
+
 def descend(value: JsonValue, path: Sequence[str]) -> JsonValue:
     """What lies at `path` in `value`. Raises LookupError if nothing does."""
     for depth, part in enumerate(path, 1):

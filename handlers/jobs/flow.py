@@ -16,6 +16,7 @@ from shared.runtime.definition import job
 from shared.runtime.flow import (
     Position,
     Tree,
+    check_budget,
     child_of,
     planned,
     position_of,
@@ -43,23 +44,27 @@ async def flow(payload: FlowPayload, context: Context) -> FlowResult | Partial |
     context.progress(progress_of(plan.states.values()), 100, message=f"{over} of {len(plan.states)} steps")
     if plan.end is not None:
         return await _ended(plan, tree, context)
-    groups = await children.begin([(start.step.name, start.total) for start in plan.start])
+    _, fresh = tree.again()
+    check_budget(payload, children.job, plan.start)
+    groups = await children.begin([(start.step.name, start.total) for start in plan.start], fresh)
     begun = sorted(zip(groups, plan.start, strict=True), key=lambda pair: pair[0].number)
     for group, start in begun:
-        if cut_short := await _make(group, start, position, context):
+        if cut_short := await _make(tree, group, start, position, context):
             return cut_short
     made = replace(position, number=max([position.number, *(group.number + 1 for group in groups)]), index=0)
     return WaitFor((), str(made), awaits=under_way(children.job, plan), until=position.until)
 
 
-async def _make(group: Group, start: Start, position: Position, context: Context) -> Proceed | Snooze | None:
+async def _make(
+    tree: Tree, group: Group, start: Start, position: Position, context: Context
+) -> Proceed | Snooze | None:
     """All children of one step, as far as there is time."""
     first = position.index if group.number == position.number else 0
     for some in chunks(range(first, start.total), CHUNK):
         if context.time_left_s < TIME_LEFT_S_MIN:
             return Proceed(str(replace(position, number=group.number, index=some[0])))
         fails_fast = start.step.on_failure == "fail"
-        busy = await context.children.make(group, partial(child_of, start), some, fails_fast=fails_fast)
+        busy = await context.children.make(group, partial(child_of, tree.flow, start), some, fails_fast=fails_fast)
         if busy is not None:
             return Snooze(5.0, f"{busy} is on its way by itself")
     return None

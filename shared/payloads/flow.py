@@ -21,6 +21,7 @@ from shared.references import PATH, Place, Reference, references
 from shared.retry import Policy
 
 STEPS_MAX = 200
+JOBS_MAX = 1_000_000
 
 StepName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
 """No dots: they part a path."""
@@ -113,7 +114,8 @@ class Step(Strict):
 
 
 class FlowPayload(Payload):
-    """`inputs`: what `{"$input": "path"}` in its steps refers to. `timeout_s`: of the whole flow."""
+    """`inputs`: what `{"$input": "path"}` in its steps refers to. `timeout_s`: of the whole flow. `jobs_max`: how many
+    jobs it may begin, those of its sub-flows among them: each has its share."""
 
     policy: ClassVar[Policy] = Policy(timeout_s=60, attempts_max=20)
     """A round that ran out of time or met a fault is made again, and costs nothing that is there already."""
@@ -121,6 +123,7 @@ class FlowPayload(Payload):
     type: Literal["flow"] = "flow"
     steps: Annotated[tuple[Step, ...], Field(min_length=1, max_length=STEPS_MAX)]
     inputs: dict[str, JsonValue] = Field(default_factory=dict)
+    jobs_max: Annotated[int, Field(ge=1, le=JOBS_MAX)] = JOBS_MAX
     timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 7 * 24 * 3600
 
     @model_validator(mode="after")

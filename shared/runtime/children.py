@@ -7,7 +7,7 @@
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
@@ -23,6 +23,7 @@ from shared.children import (
     child_id,
     groups_of,
     groups_text,
+    latest_groups,
     next_number,
 )
 from shared.consequences import Report
@@ -85,27 +86,30 @@ class Children:
         """Are children of the job's last life still being cancelled? Then it must not begin others."""
         return await still_ending(self._ports, self._run.job)
 
-    async def begin(self, wanted: Sequence[tuple[str, int]]) -> tuple[Group, ...]:
-        """Write down that these are begun now: (step, number of children). → their groups.
+    async def begin(self, wanted: Sequence[tuple[str, int]], fresh: Container[str] = ()) -> tuple[Group, ...]:
+        """Write down that these are begun now: (step, number of children). → their groups. They take the place of what
+        the same steps had in an earlier life; those in `fresh` have other jobs than then.
 
         Raises Permanent("too_many_groups" or "too_many_children").
         """
-        job, now = self._run.job, self._ports.now()
-        known = {(group.step, group.redrives): group for group in groups_of(job)}
+        job, now, life = self._run.job, self._ports.now(), self._run.job.redrives or 0
+        before = latest_groups(job)
         groups = list(groups_of(job))
         for step, total in wanted:
-            if (step, job.redrives or 0) not in known:
-                groups.append(Group(next_number(groups), step, total, job.redrives or 0, now))
+            if step not in before or before[step].redrives < life:
+                born = before[step].born if step in before and step not in fresh else life
+                groups.append(Group(next_number(groups), step, total, life, now, born))
+        last = {group.step: group for group in groups}
+        groups = [group for group in groups if last[group.step] is group]
         _check(groups)
-        if len(groups) > len(known):
-            text = groups_text(groups)
+        text = groups_text(groups)
+        if text != job.groups:
             answer = await self._ports.jobs.apply(begin_groups(job, text, now))
             if isinstance(answer, Refused):
                 self._run.halt(Stop.LOST)
                 raise WorldFault("lease_lost", "another run has taken over")
             self._run.job = replace(job, groups=text)
-        begun = {(group.step, group.redrives): group for group in groups}
-        return tuple(begun[step, job.redrives or 0] for step, _ in wanted)
+        return tuple(last[step] for step, _ in wanted)
 
     async def make(self, group: Group, made: Made, indexes: Sequence[int], *, fails_fast: bool) -> str | None:
         """The rows of some of a group's children, a few at a time.
@@ -136,8 +140,9 @@ class Children:
     def _new(self, group: Group, made: Made, index: int, fails_fast: bool) -> "_New":
         parent, ports = self._run.job, self._ports
         link = Link(parent.job_id, group.number, index, group.total, fails_fast, group.step)
-        job_id = child_id(parent.tenant_id, parent.job_id, group.step, index)
-        envelope = replace(made(index), tenant_id=parent.tenant_id, job_id=job_id, user_id=parent.user_id)
+        job_id, envelope = child_id(parent.tenant_id, parent.job_id, group, index), made(index)
+        payload = envelope.payload and envelope.payload.model_copy(update={"tenant_id": parent.tenant_id})
+        envelope = replace(envelope, tenant_id=parent.tenant_id, job_id=job_id, user_id=parent.user_id, payload=payload)
         job = new_job(envelope, now=ports.now(), token=ports.token(), lane=parent.priority)
         return _New(replace(job, parent=str(link)), link, envelope.body)
 
@@ -165,7 +170,8 @@ def _is_done(new: _New, row: Job | None) -> bool:
 
 
 def _went_well(row: Job) -> bool:
-    return row.status in {Status.SUCCESS, Status.PARTIAL_SUCCESS}
+    """A flow that was partly done has something to run again."""
+    return row.status is Status.SUCCESS or (row.status is Status.PARTIAL_SUCCESS and row.type != "flow")
 
 
 async def begin_wait(children: Children, wait: WaitFor, wait_number: int) -> WaitFor:
@@ -188,14 +194,17 @@ async def ends_of(ports: Ports, parent: Job, groups: Iterable[Group]) -> AsyncIt
     """How the children of these groups ended, in order: a hundred rows at a time, results as they are needed."""
     for group in groups:
         for some in chunks(range(group.total), LIST_MAX):
-            ids = [child_id(parent.tenant_id, parent.job_id, group.step, index) for index in some]
-            rows = [row for row in zip(some, await ports.jobs.get_many(parent.tenant_id, ids), strict=True) if row[1]]
+            ids = [child_id(parent.tenant_id, parent.job_id, group, index) for index in some]
+            rows = list(zip(some, ids, await ports.jobs.get_many(parent.tenant_id, ids), strict=True))
             for few in chunks(rows, AT_ONCE):
-                for end in await asyncio.gather(*(_end(ports, group.step, index, row) for index, row in few if row)):
+                for end in await asyncio.gather(*(_end(ports, group.step, *one) for one in few)):
                     yield end
 
 
-async def _end(ports: Ports, step: str, index: int, row: Job) -> ChildEnd:
+async def _end(ports: Ports, step: str, index: int, job_id: str, row: Job | None) -> ChildEnd:
+    if row is None:
+        gone = ErrorBody(code="gone", message="its row is no longer kept, or was never made")
+        return ChildEnd(step, index, job_id, Status.CANCELLED, error=gone)
     if not row.status.is_terminal:
         return ChildEnd(step, index, row.job_id, row.status)
     response = await response_of(ports, row)

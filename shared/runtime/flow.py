@@ -10,6 +10,7 @@ A round that dies is made again by the next run: it plans the same, and makes th
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from graphlib import TopologicalSorter
 from typing import Final
 
 from pydantic import JsonValue
@@ -17,7 +18,7 @@ from pydantic_core import to_json
 
 from shared.children import Group, child_id, latest_groups
 from shared.envelope import Envelope, seal
-from shared.errors import NotFound
+from shared.errors import InvalidInput, NotFound, Permanent
 from shared.fan_in import RADIX, End, Sets, end_of_group, inbox_key, is_hurt
 from shared.flow import Counts, Fault, Plan, Seen, Start, StepState, plan, ready
 from shared.flow_view import Told
@@ -71,31 +72,63 @@ class Tree:
     job: Job
     flow: FlowPayload
     inbox: Sets
+    unwell: frozenset[str] = frozenset()
 
     @property
     def groups(self) -> dict[str, Group]:
         """step → its latest group"""
         return latest_groups(self.job)
 
-    def is_again(self, step: Step) -> bool:
-        """Was the flow redriven, and has this step to be begun once more for it?"""
-        group = self.groups[step.name]
+    def again(self) -> tuple[frozenset[str], frozenset[str]]:
+        """Of a redriven flow: the steps to be begun once more, and those of them whose values may have changed, since
+        they depend on others."""
+        life, groups = self.job.redrives or 0, self.groups
+        steps = {step.name: step for step in self.flow.steps}
+        again: set[str] = set()
+        fresh: set[str] = set()
+        for name in TopologicalSorter({name: step.requires for name, step in steps.items()}).static_order():
+            if name not in groups or groups[name].redrives == life:
+                continue
+            if any(
+                need in again or (need in groups and groups[need].redrives == life) for need in steps[name].requires
+            ):
+                fresh.add(name)
+            if name in fresh or not self._ended_well(steps[name], groups[name]):
+                again.add(name)
+        return frozenset(again), frozenset(fresh)
+
+    def _ended_well(self, step: Step, group: Group) -> bool:
         end = end_of_group(self.inbox, group.number)
-        over = end is End.OK or (end is End.PARTLY and group.total == 1)
-        return group.redrives < (self.job.redrives or 0) and not over and not (end and step.on_failure == "ignore")
+        if end is None or end is End.OK:
+            return end is End.OK
+        return step.on_failure == "ignore" or (end is End.PARTLY and step.name not in self.unwell)
 
 
 async def read_tree(ports: Ports, job: Job, flow: FlowPayload) -> Tree:
     (inbox,) = await ports.side.united([inbox_key(job.tenant_id, job.job_id)])
-    return Tree(job, flow, inbox)
+    return Tree(job, flow, inbox, await _unwell(ports, Tree(job, flow, inbox)) if job.redrives else frozenset())
+
+
+async def _unwell(ports: Ports, tree: Tree) -> frozenset[str]:
+    """Of the steps that ended partly: those of which a job failed, or that are flows."""
+    found: set[str] = set()
+    for step in tree.flow.steps:
+        group = tree.groups.get(step.name)
+        if group is None or end_of_group(tree.inbox, group.number) is not End.PARTLY:
+            continue
+        is_flow = step.job.get("type") == "flow"
+        if is_flow or any(sets.get(End.BAD) for sets in await ends_in(ports, tree.job, tree.inbox, group)):
+            found.add(step.name)
+    return frozenset(found)
 
 
 async def planned(ports: Ports, tree: Tree, position: Position) -> Plan:
     """What to begin now. Steps whose groups may lack children are planned once more."""
     seen: dict[str, Seen] = {}
+    again, _ = tree.again()
     for step in tree.flow.steps:
         group = tree.groups.get(step.name)
-        if group is None or tree.is_again(step):
+        if group is None or step.name in again:
             continue
         if group.number < position.number or is_hurt(tree.inbox, group.number):
             seen[step.name] = _seen(tree, group)
@@ -115,9 +148,28 @@ def under_way(job: Job, planned: Plan) -> tuple[int, ...]:
     return tuple(group.number for step, group in latest_groups(job).items() if step in running)
 
 
-def child_of(start: Start, index: int) -> Envelope[Payload]:
-    """A child's payload in an envelope."""
-    return seal(read_payload(to_json(start.document(index))), "")
+def check_budget(flow: FlowPayload, job: Job, starts: Sequence[Start]) -> None:
+    """Raises Permanent("too_many_jobs"), before any of them is begun."""
+    totals = {name: group.total for name, group in latest_groups(job).items()}
+    jobs = sum((totals | {start.step.name: start.total for start in starts}).values())
+    if jobs > flow.jobs_max:
+        message = f"{jobs:,} jobs would be begun; this flow may begin {flow.jobs_max:,}"
+        raise Permanent("too_many_jobs", message, field="jobs_max")
+
+
+def child_of(flow: FlowPayload, start: Start, index: int) -> Envelope[Payload]:
+    """A child's payload in an envelope. One that its model refuses is a job that fails, and says why."""
+    document = start.document(index)
+    if document["type"] == "flow":
+        flows = sum(step.job.get("type") == "flow" for step in flow.steps)
+        share = max(1, flow.jobs_max // flows // start.total)
+        asked = document.get("jobs_max", share)
+        document["jobs_max"] = min(share, asked) if isinstance(asked, int) else asked
+    body = to_json(document)
+    try:
+        return seal(read_payload(body), "")
+    except InvalidInput as problem:
+        return Envelope("", "", str(document["type"]), body.decode(), problem=problem)
 
 
 async def _result(ports: Ports, tree: Tree, name: str) -> JsonValue:
@@ -139,7 +191,7 @@ async def told_of(ports: Ports, tree: Tree, *, with_data: bool) -> tuple[Plan, d
     """How each step is, with its counts and errors; and of the steps that have one job, its times and what it
     returned."""
     single = [step.name for step in tree.flow.steps if step.map is None and step.name in tree.groups]
-    ids = [child_id(tree.job.tenant_id, tree.job.job_id, name, 0) for name in single]
+    ids = [child_id(tree.job.tenant_id, tree.job.job_id, tree.groups[name], 0) for name in single]
     rows: dict[str, Job | None] = {}
     for some in chunks(list(zip(single, ids, strict=True)), LIST_MAX):
         found = await ports.jobs.get_many(tree.job.tenant_id, [job_id for _, job_id in some])
@@ -170,7 +222,7 @@ async def _first_fault(ports: Ports, tree: Tree, group: Group, found: Sequence[S
     for node, sets in enumerate(found):
         if bad := sets.get(End.BAD):
             index = node * RADIX + min(bad)
-            child = child_id(tree.job.tenant_id, tree.job.job_id, group.step, index)
+            child = child_id(tree.job.tenant_id, tree.job.job_id, group, index)
             return _fault(await ports.jobs.get(tree.job.tenant_id, child), f"item {index}: ")
     return None
 

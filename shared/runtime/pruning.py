@@ -62,7 +62,7 @@ def still_open(parent: Job, inbox: Sets, life: int) -> Sequence[Group]:
 async def prune_some(ports: Ports, parent: Job, group: Group, indexes: Sequence[int]) -> int:
     """Cancel up to a hundred children of one group; → how many were alive. What is not there gets a tombstone: who
     would make it now finds that it is over."""
-    ids = [child_id(parent.tenant_id, parent.job_id, group.step, index) for index in indexes]
+    ids = [child_id(parent.tenant_id, parent.job_id, group, index) for index in indexes]
     rows = await ports.jobs.get_many(parent.tenant_id, ids)
     alive = [job_id for job_id, row in zip(ids, rows, strict=True) if row is None or not row.status.is_terminal]
     await asyncio.gather(*(_end(ports, parent, job_id) for job_id in alive))

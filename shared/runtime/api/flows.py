@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, StringConstraints
 
-from shared.children import child_id, latest_groups
+from shared.children import Group, child_id, latest_groups
 from shared.errors import Conflict
 from shared.fan_in import END_OF, RADIX, Sets, inbox_key
 from shared.flow_view import FlowView, flow_view
@@ -26,7 +26,7 @@ from shared.view import JobView, view_of
 LOOKS_MAX: Final = 10
 """Of 100 rows each: a filter that finds little gives up after these."""
 
-Place = tuple[str, int]
+Place = tuple[Group, int]
 """(step, index)"""
 
 
@@ -85,7 +85,7 @@ async def _places(
             ends = await ends_in(ports, parent, inbox, group)
             indexes = [index for index in indexes if _may_be(ends[index // RADIX], index % RADIX, statuses)]
         for some in chunks(indexes, LIST_MAX):
-            yield [f"{group.number}-{index}" for index in some], [(group.step, index) for index in some]
+            yield [f"{group.number}-{index}" for index in some], [(group, index) for index in some]
 
 
 def _may_be(ends: Sets, member: int, statuses: Collection[Status]) -> bool:

@@ -17,6 +17,7 @@ from shared.retry import Policy
 from shared.runtime.context import Context
 from shared.runtime.definition import job
 from shared.status import Status
+from shared.throttle import Concurrency
 from shared.view import JobView
 
 
@@ -307,3 +308,110 @@ def test_a_cancelled_flow_can_be_taken_up_again(longshore: Longshore, works: Wor
 
 def alive(longshore: Longshore) -> set[str]:
     return {row.job_id for row in longshore.world.jobs.rows.values() if not row.status.is_terminal}
+
+
+# --- what a redrive must not mix up, and what a small request must not cost -------------------------------------------
+
+
+def test_what_depends_on_what_had_failed_is_run_anew_with_the_new_values(longshore: Longshore, works: Works) -> None:
+    works.bad = {"n0"}
+    names: list[JsonValue] = ["n0", "n1", "n2"]
+    second: JsonValue = {
+        "name": "second",
+        "map": {"$from": "first", "path": "*.value"},
+        "job": {"type": "work", "name": "second", "value": {"$item": True}},
+    }
+    submitted = longshore.submit(flow(mapped("first", names, on_failure="continue"), second))
+    longshore.drain()
+    assert longshore.job(submitted).status is Status.PARTIAL_SUCCESS
+    assert works.runs.count("second") == 2
+    works.bad.clear()
+    works.runs.clear()
+    longshore.redrive(submitted)
+    longshore.drain(with_scheduled=True)
+    assert longshore.job(submitted).status is Status.SUCCESS
+    assert works.runs == ["n0", "second", "second", "second"]
+    rows = [row for row in longshore.world.jobs.rows.values() if row.parent and row.parent.endswith(" second")]
+    latest = [row.inline_result for row in rows if row.parent and row.parent.split()[3] == "3"]
+    assert sorted(str(one) for one in latest) == ['{"value":0}', '{"value":1}', '{"value":2}']
+
+
+def test_a_redrive_goes_down_into_a_sub_flow_that_was_partly_done(longshore: Longshore, works: Works) -> None:
+    works.bad = {"y"}
+    inner: JsonValue = {"type": "flow", "steps": [step("x"), step("y", on_failure="continue")]}
+    submitted = longshore.submit(flow({"name": "inner", "job": inner}))
+    longshore.drain()
+    assert longshore.job(submitted).status is Status.PARTIAL_SUCCESS
+    works.bad.clear()
+    longshore.redrive(submitted)
+    longshore.drain(with_scheduled=True)
+    assert longshore.job(submitted).status is Status.SUCCESS
+    assert sorted(works.runs) == ["x", "y", "y"]
+
+
+def test_no_more_jobs_are_begun_than_the_flow_may_begin_sub_flows_included(longshore: Longshore, works: Works) -> None:
+    lists: dict[str, JsonValue] = {"ten": [*range(10)]}
+    work: JsonValue = {"type": "work", "name": "w"}
+    inner: JsonValue = {
+        "type": "flow",
+        "inputs": {"ten": {"$input": "ten"}},
+        "steps": [{"name": "in", "map": {"$input": "ten"}, "job": work}],
+    }
+    outer: JsonValue = {"name": "out", "map": {"$input": "ten"}, "job": inner, "on_failure": "continue"}
+    submitted = longshore.submit(flow(outer, inputs=lists, jobs_max=50))
+    longshore.drain()
+    assert longshore.job(submitted).status is Status.FAILED, "five jobs for each of ten sub-flows that want ten"
+    assert works.runs == []
+    submitted = longshore.submit(flow(outer, inputs=lists, jobs_max=5))
+    longshore.drain()
+    failed = longshore.job(submitted)
+    assert failed.error is not None
+    assert (failed.error.code, failed.error.field) == ("too_many_jobs", "jobs_max")
+
+
+def test_a_few_references_to_one_large_value_do_not_become_a_thousand_times_it(
+    longshore: Longshore, works: Works
+) -> None:
+    large: dict[str, JsonValue] = {"text": "x" * 100_000}
+    greedy: JsonValue = {
+        "name": "greedy",
+        "job": {"type": "work", "name": "greedy", "value": [{"$input": "text"}] * 1_000},
+    }
+    submitted = longshore.submit(flow(greedy, inputs=large))
+    longshore.drain()
+    failed = longshore.job(submitted)
+    assert failed.error is not None
+    assert "payload_too_large" in failed.error.message
+    assert works.runs == []
+
+
+def test_a_childs_throttles_are_its_own_tenants(longshore: Longshore) -> None:
+    class GatedPayload(Payload):
+        policy = Policy(throttles=(Concurrency(at_once=2, by="tenant"),))
+        type: Literal["gated"] = "gated"
+
+    @longshore.use
+    @job(GatedPayload)
+    async def gated(_payload: GatedPayload, _context: Context) -> None:
+        return None
+
+    document: JsonValue = {"type": "flow", "tenant_id": "alice", "steps": [{"name": "a", "job": {"type": "gated"}}]}
+    longshore.submit(read_payload(to_json(document)))
+    longshore.drain()
+    (child,) = [row for row in longshore.world.jobs.rows.values() if row.type == "gated"]
+    assert child.throttles is not None
+    assert "alice" in child.throttles
+    assert "default" not in child.throttles
+
+
+def test_a_flow_of_many_steps_may_be_redriven_again_and_again(longshore: Longshore, works: Works) -> None:
+    works.bad = {f"s{n}" for n in range(150)}
+    submitted = longshore.submit(flow(*[step(f"s{n}", on_failure="continue") for n in range(150)]))
+    longshore.drain()
+    for _ in range(3):
+        longshore.redrive(submitted)
+        longshore.drain(with_scheduled=True)
+    works.bad.clear()
+    longshore.redrive(submitted)
+    longshore.drain(with_scheduled=True)
+    assert longshore.job(submitted).status is Status.SUCCESS
