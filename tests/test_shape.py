@@ -144,7 +144,7 @@ PARTS = {
     "flows": (FLOWS, (), 1_300),
     "estimates": (ESTIMATES, (), 200),
     "schedules": (SCHEDULES, (), 700),
-    "limits": (LIMITS, (), 700),
+    "limits": (LIMITS, (), 720),
     "what applications embed": (APPLICATIONS, (), 200),
     "the front door": (FRONT_DOOR, (*NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES), 1_600),
     "the local cloud": (("infra/local/",), (), 2_700),

@@ -26,7 +26,7 @@ from shared.payloads.base import Payload
 from shared.ports import Ports
 from shared.runtime.documents import keep_payload
 from shared.runtime.host import Host
-from shared.runtime.parking import SWAPS_MAX, UNUSED_S, change_held, held_of, park, room_pk
+from shared.runtime.parking import SWAPS_MAX, UNUSED_S, change_held, hand_over, held_of, park, room_pk
 from shared.runtime.pause import Pauses, all_pauses, pause_pk
 from shared.status import Status
 from shared.throttle import Held, Hold, Limiter, Room, read_throttles, reserved, taken
@@ -97,7 +97,11 @@ class Gate:
         still = holding(await all_pauses(self._ports), row.tenant_id, row.type)
         if still is None:
             return None
-        return Action(Do.ACKNOWLEDGE, "paused") if still.sk == pause.sk else Action(Do.HIDE, "paused", 1)
+        if still.sk != pause.sk:
+            return Action(Do.HIDE, "paused", 1)
+        if room := read_throttles(row.throttles).room:  # a place that was handed to it is for who may run
+            await hand_over(self._ports, room, {row.key: row.epoch + 1})
+        return Action(Do.ACKNOWLEDGE, "paused")
 
     async def _throttled(self, row: Job, until: int) -> Pass | Action:
         throttles, token = read_throttles(row.throttles), self._ports.token()
