@@ -57,7 +57,7 @@ $(SAM)/.done: requirements/sam.lock $(VENV)/.done
 
 lock:                    ## resolve the pins again
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
-		--extra databases --extra issues --extra media --extra reports --extra training --extra local --extra cli --group dev pyproject.toml -o requirements/dev.lock
+		--extra databases --extra issues --extra media --extra recipes --extra reports --extra training --extra local --extra cli --group dev pyproject.toml -o requirements/dev.lock
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-header --no-emit-index-url --no-emit-find-links \
 		requirements/sam.in -o requirements/sam.lock
 	$(LOCK_BUNDLE) pyproject.toml -o requirements/core/requirements.txt
@@ -65,6 +65,7 @@ lock:                    ## resolve the pins again
 	$(LOCK_BUNDLE) --extra issues pyproject.toml -o requirements/issues/requirements.txt
 	$(LOCK_BUNDLE) --extra media pyproject.toml -o requirements/media/requirements.txt
 	$(LOCK_BUNDLE) --extra databases --extra reports pyproject.toml -o requirements/reports/requirements.txt
+	$(LOCK_BUNDLE) --extra recipes pyproject.toml -o requirements/recipes/requirements.txt
 	$(LOCK_BUNDLE) --extra training pyproject.toml -o requirements/training/requirements.txt
 
 # What is shipped is what was tested: the versions of dev.lock, in wheels for Lambda.

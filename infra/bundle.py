@@ -39,10 +39,10 @@ _LIBRARIES: Final = _ROOT / "build" / "libraries"
 _PLATFORMS: Final = {"arm64": "aarch64-manylinux_2_28", "x86_64": "x86_64-manylinux_2_28"}
 """Architecture → wheels that run on it. Amazon Linux 2023, under every runtime from python3.12 on, has glibc 2.34."""
 
-_SHARED_OF_SOME: Final = {"databases", "issues", "media", "reports", "training"}
+_SHARED_OF_SOME: Final = {"databases", "issues", "media", "reports", "training", "recipes"}
 """Folders of `shared/` that only the requirements of the same name can serve."""
 
-_ALSO: Final = {"reports": {"databases"}}
+_ALSO: Final = {"recipes": {"databases"}, "reports": {"databases"}}
 """Requirements that serve the folders of others too."""
 
 _FILES: Final = {"handlers.api.handler": (Path("infra/dashboard"),)}

@@ -16,17 +16,21 @@ from shared.payloads.backup import BackupPayload
 from shared.payloads.base import Payload
 from shared.payloads.bulk_import import BulkImportPayload
 from shared.payloads.cancel_children import CancelChildrenPayload
+from shared.payloads.categorize import CategorizePayload
 from shared.payloads.comment_on_issue import CommentOnIssuePayload
 from shared.payloads.data_sync import DataSyncPayload
 from shared.payloads.download import DownloadPayload
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.fine_tuning import FineTuningPayload
 from shared.payloads.flow import FlowPayload
+from shared.payloads.format_instruction import FormatInstructionPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.http_request import HttpRequestPayload
+from shared.payloads.import_note import ImportNotePayload
+from shared.payloads.parse_ingredient import ParseIngredientPayload
 from shared.payloads.redrive import RedrivePayload
-from shared.payloads.resolve_issue import ResolveIssuePayload
 from shared.payloads.report import ReportPayload
+from shared.payloads.resolve_issue import ResolveIssuePayload
 from shared.payloads.restore import RestorePayload
 from shared.payloads.send_email import SendEmailPayload
 from shared.payloads.stop_training import StopTrainingPayload
@@ -39,17 +43,21 @@ AnyPayload = Annotated[
     | BackupPayload
     | BulkImportPayload
     | CancelChildrenPayload
+    | CategorizePayload
     | CommentOnIssuePayload
     | DataSyncPayload
     | DownloadPayload
     | ExtractPayload
     | FineTuningPayload
     | FlowPayload
+    | FormatInstructionPayload
     | GenericPayload
     | HttpRequestPayload
+    | ImportNotePayload
+    | ParseIngredientPayload
     | RedrivePayload
-    | ResolveIssuePayload
     | ReportPayload
+    | ResolveIssuePayload
     | RestorePayload
     | SendEmailPayload
     | StopTrainingPayload

@@ -1,0 +1,240 @@
+"""The recipe import: a note, one job a line, and the same rows however often and however badly it goes."""
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handlers.jobs.import_note import import_note
+from handlers.jobs.parse_ingredient import parse_ingredient as parse_ingredient_job
+from infra.testing import Drained, Longshore
+from shared.errors import Permanent
+from shared.outcomes import Failed
+from shared.payloads.base import Payload
+from shared.payloads.import_note import HTML_BYTES_MAX, ImportNotePayload
+from shared.payloads.parse_ingredient import LinePlace, ParseIngredientPayload
+from shared.recipes import store
+from shared.recipes.ingredients import parse_ingredient
+from shared.recipes.notes import read_note
+from shared.recipes.notes_model import NoteLine
+from shared.recipes.saving import saving
+from shared.status import Status
+from tests.databases import ask_postgres, ask_sqlite
+from tests.recipes import LASAGNE
+
+TABLES = {
+    "recipe_notes": "SELECT note_id, title, source, created, status FROM recipe_notes ORDER BY 1",
+    "recipe_lines": "SELECT note_id, kind, position, block, l.text, formatted, status, pattern FROM recipe_lines l "
+    "LEFT JOIN recipe_patterns p ON p.id = pattern_id ORDER BY 1, 2, 3",
+    "recipe_segments": "SELECT note_id, line_kind, position, number, kind, rule, starts, ends, text, name, low, high, "
+    "unit, base_low, base_high, base_unit FROM recipe_segments LEFT JOIN recipe_ingredients ON id = ingredient_id "
+    "ORDER BY 1, 2, 3, 4",
+    "recipe_ingredients": "SELECT name FROM recipe_ingredients ORDER BY 1",
+    "recipe_patterns": "SELECT pattern FROM recipe_patterns ORDER BY 1",
+    "recipe_labels": "SELECT note_id, kind, label, why FROM recipe_labels ORDER BY 1, 2, 3",
+}
+
+
+@pytest.fixture
+def cookbook(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'cookbook.db'}"
+
+
+def contents(url: str) -> dict[str, list[tuple[Any, ...]]]:  # Any: whatever is in a database
+    ask = ask_sqlite if url.startswith("sqlite") else ask_postgres
+    return {table: ask(url, query) for table, query in TABLES.items()}
+
+
+def imported(longshore: Longshore, html: str, cookbook: str) -> dict[str, Any]:  # Any: a JSON document
+    job = longshore.submit(ImportNotePayload(html=html, database=cookbook))
+    longshore.drain()
+    assert longshore.job(job).status is Status.SUCCESS, longshore.job(job)
+    result = longshore.result(job).data.result
+    assert isinstance(result, dict)
+    return result
+
+
+def test_a_note_becomes_a_recipe_one_job_a_line(longshore: Longshore, cookbook: str) -> None:
+    job = longshore.submit(ImportNotePayload(html=LASAGNE, database=cookbook))
+    assert longshore.drain() == Drained(succeeded=1 + 7 + 3 + 1)
+    found = contents(cookbook)
+    assert [row[1:] for row in found["recipe_notes"]] == [
+        ("Grandma's Lasagne", "https://example.com/lasagne", "2020-01-02 10:11:12 +0000", "complete")
+    ]
+    assert [row[3:5] for row in found["recipe_lines"]][:5] == [
+        ("For the sauce", "1 1/2 lbs ground beef"),
+        ("For the sauce", "2 28-oz cans crushed tomatoes"),
+        ("For the sauce", "3 cloves garlic, minced"),
+        ("For the sauce", "salt to taste"),
+        ("For the rest", "12 lasagne noodles"),
+    ]
+    labels = {row[1:3] for row in found["recipe_labels"]}
+    assert labels == {("category", "pasta"), ("tag", "beef"), ("tag", "italian"), ("tag", "sunday")}
+    result: Any = longshore.result(job).data.result  # Any: a JSON document
+    assert result["data"]["lines"] == {"parsed": 9, "partly": 1}
+    assert result["data"]["not_understood"] == ["1 egg (beaten) with 1 tbsp water"]
+
+
+def test_every_line_can_be_read_again_from_its_segments(longshore: Longshore, cookbook: str) -> None:
+    imported(longshore, LASAGNE, cookbook)
+    texts: dict[tuple[str, int], str] = {}
+    for _, kind, position, _, _, _, starts, ends, text, *_ in contents(cookbook)["recipe_segments"]:
+        assert ends - starts == len(text)
+        texts[kind, position] = texts.get((kind, position), "") + text
+    assert texts == {row[1:3]: row[4] for row in contents(cookbook)["recipe_lines"]}
+
+
+def test_the_same_note_again_is_a_no_op_that_says_so(longshore: Longshore, cookbook: str) -> None:
+    imported(longshore, LASAGNE, cookbook)
+    before = contents(cookbook)
+    other = LASAGNE.replace("<div>", "<p>").replace("Italian, sunday", "new")
+    again = imported(longshore, other, cookbook)
+    assert (again["status"], again["data"]["duplicate"]) == ("no-op", True)
+    assert contents(cookbook) == before
+
+
+def test_patterns_are_counted_across_notes_and_once_a_line(longshore: Longshore, cookbook: str) -> None:
+    notes = [f"<h1>{name}</h1><ul><li>1 cup {name}</li></ul><ol><li>Eat.</li></ol>" for name in ("rice", "oats")]
+    first, second = (imported(longshore, note, cookbook) for note in notes)
+    assert {"pattern": "number + unit + ingredient", "uses": 1} in first["data"]["patterns"]
+    assert {"pattern": "number + unit + ingredient", "uses": 2} in second["data"]["patterns"]
+    place = LinePlace(database=cookbook, note_id=second["data"]["note_id"], position=0)
+    longshore.submit(ParseIngredientPayload(text="1 cup oats", save=place))
+    assert longshore.drain() == Drained(succeeded=1)
+    third = imported(longshore, notes[0].replace("rice", "barley"), cookbook)
+    assert {"pattern": "number + unit + ingredient", "uses": 3} in third["data"]["patterns"]
+
+
+def test_whoever_watches_sees_the_lines_come_in(longshore: Longshore, cookbook: str) -> None:
+    job = longshore.submit(ImportNotePayload(html=LASAGNE, database=cookbook))
+    longshore.drain()
+    told: dict[tuple[str, int, str], None] = {}
+    for record in longshore.world.jobs.stream:
+        row = record.new
+        if row is not None and row.job_id == job.job_id and row.progress:
+            progress = json.loads(row.progress)
+            told[progress["message"], progress["indent_level"], progress["context"]] = None
+    assert list(told) == [
+        ("0/7 ingredients", 1, "Grandma's Lasagne"),
+        ("4/7 ingredients", 1, "Grandma's Lasagne"),
+        ("1/3 instructions", 1, "Grandma's Lasagne"),
+        ("3/3 instructions", 1, "Grandma's Lasagne"),
+    ]
+
+
+def test_a_line_that_could_not_be_saved_is_run_again_by_a_redrive(longshore: Longshore, cookbook: str) -> None:
+    imported(longshore, "<ul><li>1 egg</li></ul><ol><li>Boil.</li></ol>", cookbook)
+    path = cookbook.removeprefix("sqlite:///")
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TRIGGER no_garlic BEFORE INSERT ON recipe_ingredients WHEN NEW.name = 'garlic' "
+            "BEGIN SELECT RAISE(ABORT, 'no garlic'); END"
+        )
+    connection.close()
+    job = longshore.submit(ImportNotePayload(html=LASAGNE, database=cookbook))
+    longshore.drain(with_scheduled=True)
+    assert longshore.job(job).status is Status.PARTIAL_SUCCESS
+    errors = longshore.result(job).data.details["errors"]
+    assert errors == [{"table": "ingredients", "row": 2, "code": "constraint_violation", "message": "no garlic"}]
+    assert ("importing",) in ask_sqlite(cookbook, "SELECT status FROM recipe_notes")
+    with sqlite3.connect(path) as connection:
+        connection.execute("DROP TRIGGER no_garlic")
+    connection.close()
+    longshore.redrive(job)
+    drained = longshore.drain(with_scheduled=True)
+    assert drained.succeeded == 4, "the runtime's end of its last life; the line, the labels, the note"
+    assert set(ask_sqlite(cookbook, "SELECT status FROM recipe_notes")) == {("complete",)}
+    assert ask_sqlite(cookbook, "SELECT count(*) FROM recipe_lines WHERE status = 'waiting'") == [(0,)]
+
+
+def test_an_import_leaves_the_same_rows_wherever_it_is_killed(longshore: Longshore, tmp_path: Path) -> None:
+    html = "<h1>Toast</h1><p>2 slices bread or 1 bagel</p>"
+    seen: list[object] = []
+
+    def check(_kit: Longshore) -> None:
+        seen.append(contents(f"sqlite:///{tmp_path / 'toast.db'}"))
+        assert seen[-1] == seen[0]
+        for file in tmp_path.glob("toast.db*"):
+            file.unlink()
+
+    payload: Payload = ImportNotePayload(html=html, database=f"sqlite:///{tmp_path / 'toast.db'}")
+    assert longshore.crash_points(payload, check) > 50
+    assert seen[0]
+
+
+@pytest.mark.postgres
+def test_postgres_gets_the_same_rows(longshore: Longshore, cookbook: str, new_postgres: Callable[[], str]) -> None:
+    url = new_postgres()
+    longshore.put_secret("cookbook", url)
+    imported(longshore, LASAGNE, "secret://cookbook")
+    imported(longshore, LASAGNE, cookbook)
+    assert contents(url) == contents(cookbook)
+
+
+@pytest.mark.postgres
+def test_jobs_that_want_the_same_ingredient_find_one(new_postgres: Callable[[], str]) -> None:
+    url = new_postgres()
+    lines = [f"<p>{n} cups {'salt or pepper' if n % 2 else 'pepper or salt'}</p>" for n in range(1, 9)]
+    note = read_note("".join(lines).encode())
+
+    async def story() -> None:
+        async with saving(url) as database:
+            await database.run(store.create_tables)
+            await database.run(store.save_note, note, "job_1")
+        await asyncio.gather(*(save(line) for line in note.lines))
+
+    async def save(line: NoteLine) -> None:
+        parsed = parse_ingredient(line.text)
+        async with saving(url) as database:
+            await database.run(store.save_line, (note.fingerprint, "ingredient", line.position), parsed)
+
+    asyncio.run(story())
+    assert ask_postgres(url, "SELECT name FROM recipe_ingredients ORDER BY 1") == [("pepper",), ("salt",)]
+    assert ask_postgres(url, "SELECT count(*) FROM recipe_patterns") == [(1,)]
+    assert ask_postgres(url, "SELECT count(DISTINCT position) FROM recipe_segments") == [(8,)]
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "field"),
+    [
+        ({"html": "<html></html>"}, "no_recipe", "html"),
+        ({"html": " "}, "no_recipe", "html"),
+        ({"html": "<!--"}, "no_recipe", "html"),
+        ({"html": "<ul>" + "<li>1 egg" * 1001}, "too_large", "html"),
+        ({"html": f"<h3>Ingredients</h3><p>{'x ' * 6000}"}, "too_large", "html"),
+        ({"url": "https://127.0.0.1/note.html"}, "address_refused", "url"),
+        ({"url": "s3://memory/artifacts/other/note.html"}, "no_such_artifact", "url"),
+        ({"html": LASAGNE, "database": "secret://nobodys"}, "no_such_secret", "database"),
+        ({"html": LASAGNE, "database": "sqlite:////nowhere/at/all.db"}, "database_unreachable", None),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_a_bad_note_ends_its_job_with_a_reason(
+    longshore: Longshore, cookbook: str, fields: dict[str, Any], code: str, field: str | None
+) -> None:
+    outcome = longshore.perform(import_note, ImportNotePayload(**{"database": cookbook, **fields}))
+    assert isinstance(outcome, Failed)
+    assert (outcome.code, outcome.permanent) == (code, True)
+    assert field is None or outcome.field == field
+
+
+@pytest.mark.parametrize("unit", ["<div>", "<!--", "<a b=c ", "&#1", "<ul><li>", "<table>", "]]>", "<p>1 cup x", "</"])
+def test_hostile_markup_is_data_and_takes_no_time(unit: str) -> None:
+    html = (unit * (HTML_BYTES_MAX // len(unit) + 1))[:HTML_BYTES_MAX].encode()
+    with pytest.raises(Permanent, match=r"no_recipe|too_large"):
+        read_note(html)
+
+
+def test_a_line_of_another_text_is_not_written_over(longshore: Longshore, cookbook: str) -> None:
+    note_id = imported(longshore, LASAGNE, cookbook)["data"]["note_id"]
+    before = contents(cookbook)
+    for note, position in ((note_id, 0), (note_id, 99), ("0" * 32, 0)):
+        place = LinePlace(database=cookbook, note_id=note, position=position)
+        outcome = longshore.perform(parse_ingredient_job, ParseIngredientPayload(text="1 cup poison", save=place))
+        assert isinstance(outcome, Failed)
+        assert (outcome.code, outcome.permanent) == ("no_such_line", True)
+    assert contents(cookbook)["recipe_segments"] == before["recipe_segments"]
