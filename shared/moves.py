@@ -14,9 +14,8 @@ from shared.status import TARGET, Event, Facts, applicable
 CLOCK_SKEW_MS: Final = 2_000
 """Clocks of two machines may differ by this much."""
 
-REDONE: Final = tuple(
-    "type attempts_max payload payload_place payload_hash parent throttles priority metadata user_id worker_id".split()
-)
+_PAYLOADS: Final = ("type", "attempts_max", "payload", "payload_place", "payload_hash")
+REDONE: Final = (*_PAYLOADS, "parent", "throttles", "priority", "metadata", "user_id", "worker_id")
 """What a redrive may change of a child."""
 
 RETENTION_MS: Final = 90 * 24 * 3600 * 1000

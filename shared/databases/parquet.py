@@ -173,7 +173,7 @@ def _batches_of(reader: RecordBatchReader, words: list[str], skip_rows: int) -> 
 
 
 def _rows(batch: RecordBatch, words: list[str]) -> list[Row]:
-    columns = [column.to_pylist() for column in batch.columns]
+    columns = [cast("list[Value]", column.to_pylist()) for column in batch.columns]  # typed as an array of numpy's
     return list(zip(*map(_read_column, columns, words), strict=True))
 
 

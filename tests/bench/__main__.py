@@ -12,6 +12,7 @@ from dataclasses import asdict
 from shared.runtime.logs import configure_logs
 from tests.bench import bulk, cold_start, databases, flows, front, planner, worker_cpu
 from tests.bench.fan_in_limits import limits
+from tests.bench.fan_in_simulation import carried
 from tests.bench.prices import dollars
 from tests.bench.scenarios import JOBS, largest_rows, play_all
 
@@ -96,7 +97,7 @@ SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {
     "cpu": (cpu,),
     "cold": (cold,),
     "front": (api, watchers, page),
-    "flows": (children, limits, local),
+    "flows": (children, limits, carried, local),
     "planner": (planning,),
 }
 

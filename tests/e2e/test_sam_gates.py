@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from botocore.session import get_session
 
 from infra import bundle
 from infra.bundle import SIZE_BYTES_MAX, functions, interpreter
@@ -117,7 +118,10 @@ def test_a_bundle_carries_no_more_of_us_than_its_handler_and_what_that_may_use(n
     assert {path for path in handlers if not path.endswith("__init__.py")} == {own}
     present = {path.name for path in (built / name / "shared").iterdir()}
     assert "memory" not in present
-    assert present & {"databases", "issues", "media", "training"} == {FUNCTIONS[name].requirements.parent.name} - {"core"}
+    of_some = {"databases", "issues", "media", "recipes", "reports", "training"}
+    folder = FUNCTIONS[name].requirements.parent.name
+    serves = {folder, "databases"} if folder in {"recipes", "reports"} else {folder}
+    assert present & of_some == serves & of_some
     assert not {"tests", "boto3", "moto", "uv"} & {path.name for path in (built / name).iterdir()}
     assert {path.name for path in (built / name).glob("infra/*")} <= {"dashboard"}
     assert not any(files(built / name / "infra", ".py"))
@@ -127,6 +131,7 @@ def test_a_bundle_carries_no_more_of_us_than_its_handler_and_what_that_may_use(n
 def test_a_bundle_knows_every_service_that_the_adapters_call(name: str, built: Path) -> None:
     adapters = "".join(path.read_text() for path in (ROOT / "shared" / "aws").glob("*.py"))
     called = set(re.findall(r'\b(?:call|get)\(\s*"([a-z0-9]+)"', adapters))
+    called &= set(get_session().get_available_services())
     assert "dynamodb" in called
     assert called <= {path.name for path in (built / name / "botocore" / "data").iterdir()}
 
