@@ -43,7 +43,6 @@ TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
         backup,
         data_sync,
         bulk_import,
-        data_sync,
         download,
         extract,
         fine_tuning,
