@@ -169,7 +169,8 @@ def _stands_for(reference: Reference, values: Values) -> JsonValue:
     match reference.word:
         case "$from":
             absent = reference.step in values.absent
-            return None if absent else descend(values.results[reference.step], reference.path)
+            found = None if absent else descend(values.results[reference.step], reference.path)
+            return _without_secrets(found, reference.step)
         case "$item":
             return descend(values.item, reference.path)
         case "$index":
@@ -177,6 +178,22 @@ def _stands_for(reference: Reference, values: Values) -> JsonValue:
         case "$input":
             return descend(dict(values.inputs), reference.path)
     return reference.literal
+
+
+def _without_secrets(value: JsonValue, step: str) -> JsonValue:
+    """A result may be an outsider's answer: it chooses none of the tenant's secrets. Raises Permanent."""
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text if "secret://" in text or "env://" in text:
+                raise Permanent(
+                    "secret_in_result", f"the result of `{step}` names a secret: name it in the flow", field=step
+                )
+            case list() as values:
+                left.extend(values)
+            case dict() as members:
+                left.extend(members.values())
+    return value
 
 
 def _nothing(reference: Reference) -> str:

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from pydantic_core import to_json
 
 from shared.children import Group, child_id, latest_groups
+from shared.consequences import SAD_ENDS
 from shared.envelope import Envelope, seal
 from shared.errors import InvalidInput, NotFound, Permanent
 from shared.fan_in import RADIX, End, Sets, end_of_group, inbox_key, is_hurt
@@ -228,7 +229,7 @@ async def _first_fault(ports: Ports, tree: Tree, group: Group, found: Sequence[S
 
 
 def _fault(row: Job | None, which: str = "") -> Fault | None:
-    if row is None or not row.status.is_terminal:
+    if row is None or row.status not in SAD_ENDS:
         return None
     if row.error is None:
         return Fault("cancelled", f"{which}job {row.job_id} was cancelled")

@@ -132,8 +132,10 @@ class FamilyLedger(Ledger):
         parent = self._parent(job)
         if parent is None or parent.status in SAD:
             return parent is not None
-        begun = parent.redrives or 0 if job.parent is None else groups_of(parent)[read_link(job.parent).group].redrives
-        return begun < (parent.redrives or 0) or job.parent is None
+        if job.parent is None:
+            return True
+        lives = {group.number: group.redrives for group in groups_of(parent)}  # what was superseded is of an earlier one
+        return lives.get(read_link(job.parent).group, -1) < (parent.redrives or 0)
 
     def _is_needed(self, message: Message) -> bool:
         """Who waits needs no message: its children wake it, and its deadline sends one of its own."""
@@ -184,7 +186,7 @@ class FamilyLedger(Ledger):
         return any(self._is_over(parent, group) or self._is_hurt(parent, group) for group in groups)
 
     def children(self, parent: Job, group: Group) -> list[Job | None]:
-        ids = (child_id(parent.tenant_id, parent.job_id, group.step, index) for index in range(group.total))
+        ids = (child_id(parent.tenant_id, parent.job_id, group, index) for index in range(group.total))
         return [self.rows.get(f"{parent.tenant_id}#{job_id}") for job_id in ids]
 
     def _is_over(self, parent: Job, group: Group) -> bool:

@@ -183,8 +183,7 @@ def children_of(tree: Job, rows: Mapping[str, Job]) -> dict[str, str]:
     """step (none where there are no steps) → the first letter of how each of its children ended."""
     return {
         "" if tree.type == "parent" else group.step: "".join(
-            rows[f"default#{child_id('default', tree.job_id, group.step, index)}"].status[0]
-            for index in range(group.total)
+            rows[f"default#{child_id('default', tree.job_id, group, index)}"].status[0] for index in range(group.total)
         )
         for group in groups_of(tree)
     }

@@ -221,5 +221,6 @@ def test_groups_and_links_are_read_as_they_were_written() -> None:
 
 
 def test_no_two_children_share_an_id() -> None:
-    places_of = [(t, p, s, i) for t in ("a", "b") for p in ("p", "p1") for s in ("s", "s1") for i in (0, 1, 11)]
+    groups = [Group(0, step, 12, 1, 0, born) for step in ("s", "s1") for born in (0, 1, 11)]
+    places_of = [(t, p, group, i) for t in ("a", "b") for p in ("p", "p1") for group in groups for i in (0, 1, 11)]
     assert len({child_id(*place) for place in places_of}) == len(places_of)

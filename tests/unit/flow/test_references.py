@@ -138,3 +138,12 @@ def test_a_star_is_each_value_of_a_list_but_for_those_that_are_null() -> None:
         descend(results, ("*", "gone"))
     with pytest.raises(LookupError):
         descend("text", ("*",))
+
+
+@pytest.mark.parametrize("said", ["secret://shop", "Bearer secret://crm", ["x", {"y": "env://DB"}]])
+def test_a_result_chooses_no_secret(said: JsonValue) -> None:
+    values = Values({"a": {"b": said}}, {"mine": "secret://shop"})
+    with pytest.raises(Permanent) as refused:
+        resolve({"$from": "a", "path": "b"}, values)
+    assert refused.value.code == "secret_in_result"
+    assert resolve({"$input": "mine"}, values) == "secret://shop", "who wrote the flow may"
