@@ -134,7 +134,7 @@ class FamilyLedger(Ledger):
             return parent is not None
         if job.parent is None:
             return True
-        lives = {group.number: group.redrives for group in groups_of(parent)}  # what was superseded is of an earlier one
+        lives = {group.number: group.redrives for group in groups_of(parent)}  # superseded: earlier
         return lives.get(read_link(job.parent).group, -1) < (parent.redrives or 0)
 
     def _is_needed(self, message: Message) -> bool:
