@@ -47,7 +47,12 @@ def acts_of(record: Record, now: int) -> Iterator[ReadyAct]:
     if record.problem is not None:
         yield record.problem
         return
-    for act in consequences(record.old, record.new):
+    try:
+        acts = consequences(record.old, record.new)
+    except Exception as error:  # noqa: BLE001  a type's own `cleanup`, too, is asked: its bug must not block the stream
+        yield f"what follows can't be told: {type(error).__name__}: {error}"
+        return
+    for act in acts:
         yield _ready(act, now)
 
 

@@ -3,7 +3,7 @@
 import itertools
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -12,7 +12,7 @@ from infra.local.intrinsics import Place
 from infra.local.specs import StreamSource, functions
 from infra.local.template import read_template
 from shared.aws.expressions import item_of
-from shared.consequences import consequences
+from shared.consequences import Act, consequences
 from shared.errors import InvalidInput
 from shared.job import Job, history_entry
 from shared.status import Event, Status
@@ -98,7 +98,8 @@ THROTTLES = [
 MORE: list[dict[str, str | None]] = [
     {},
     {"parent": "job_p 0 0 1 - step"},
-    {"groups": "0 step 1 0 1"},
+    {"groups": "0 step 1 0 1 0"},
+    {"type": "fine_tuning", "checkpoint": f"sagemaker/{'0' * 32}"},
     *({"throttles": text} for text in THROTTLES),
 ]
 
@@ -133,7 +134,9 @@ def raw(old: Job | None, new: Job | None) -> dict[str, Any]:
 def test_every_record_that_something_follows_from_reaches_the_reactor() -> None:
     patterns = source_of("reactor").filters
     needed = [(old, new) for old, new in CHANGES if consequences(old, new)]
-    assert needed
+    assert {type(act) for old, new in needed for act in consequences(old, new)} == {*get_args(Act)}, (
+        "each kind is tried"
+    )
     assert all(passes(raw(old, new), patterns) for old, new in needed)
     assert not passes(raw(job(Status.QUEUED), job(Status.RUNNING)), patterns), "a claim wakes nobody"
     assert not passes(raw(job(Status.RUNNING), job(Status.SUCCESS)), patterns), "nor does a settlement"

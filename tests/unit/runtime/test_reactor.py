@@ -17,6 +17,7 @@ from shared.ports import Clock, Outgoing, Ports
 from shared.runtime.context import Context
 from shared.runtime.reactor import react
 from shared.runtime.service import Service
+from shared.status import Status
 from tests.world import World, in_world
 
 
@@ -90,6 +91,19 @@ def test_a_record_that_cannot_be_read_is_quarantined_with_its_reason() -> None:
         ((key, kept),) = await world.ports.side.query("quarantine", limit=10)
         assert key == "stream#9"
         assert "not a job's row" in kept
+
+    in_world(answer, story)
+
+
+def test_a_type_that_fails_to_say_what_follows_blocks_nobody() -> None:
+    async def story(world: World) -> None:
+        good = await world.submit()
+        strange = replace(good, job_id="strange", type="fine_tuning", status=Status.CANCELLED, checkpoint="bedrock/?")
+        records = [Record("1", good, strange, raw="raw-1"), Record("2", None, good)]
+        assert await react(records, world.ports, stack="t") is None
+        ((_, kept),) = await world.ports.side.query("quarantine", limit=10)
+        assert "what follows can't be told" in kept
+        assert len(world.queues.held["generic"]) == 1
 
     in_world(answer, story)
 
