@@ -27,6 +27,7 @@ from shared.runtime.flow import (
 from shared.status import Status
 
 TIME_LEFT_S_MIN: Final = 15.0
+BUSY_S: Final = 30.0
 CHUNK: Final = 25
 """Children that are made before it looks at the clock again: where writes are slow, that is seconds."""
 
@@ -37,6 +38,8 @@ async def flow(payload: FlowPayload, context: Context) -> FlowResult | Partial |
     ports, children = context.ports, context.children
     tree = await read_tree(ports, children.job, payload)
     position = position_of(tree.job, payload, ports.now())
+    if ports.now() >= position.until:
+        raise Permanent("timed_out", f"not over after {payload.timeout_s:,} s", field="timeout_s")
     if await children.still_ending():
         return Snooze(2.0, "its last life is ending")
     plan = await planned(ports, tree, position)
@@ -61,12 +64,13 @@ async def _make(
     """All children of one step, as far as there is time."""
     first = position.index if group.number == position.number else 0
     for some in chunks(range(first, start.total), CHUNK):
+        here = str(replace(position, number=group.number, index=some[0]))
         if context.time_left_s < TIME_LEFT_S_MIN:
-            return Proceed(str(replace(position, number=group.number, index=some[0])))
+            return Proceed(here)
         fails_fast = start.step.on_failure == "fail"
         busy = await context.children.make(group, partial(child_of, tree.flow, start), some, fails_fast=fails_fast)
-        if busy is not None:
-            return Snooze(5.0, f"{busy} is on its way by itself")
+        if busy is not None:  # what was made is not looked at again while it lasts
+            return Snooze(BUSY_S, f"{busy} is on its way by itself") if here == context.checkpoint else Proceed(here)
     return None
 
 

@@ -203,7 +203,10 @@ async def told_of(ports: Ports, tree: Tree, *, with_data: bool) -> tuple[Plan, d
     seen |= {name: _seen(tree, tree.groups[name], counts, error) for name, (counts, error) in counted.items()}
     told = {name: await _told(ports, row, with_data=with_data) for name, row in rows.items() if row is not None}
     told |= {name: Told(started_at=tree.groups[name].began_at) for name in mapped}
-    return await _judged(ports, tree, seen), told
+    try:
+        return await _judged(ports, tree, seen), told
+    except NotFound:  # results are kept for less long than rows: what was left out for what they said can't be told
+        return plan(tree.flow, seen, {}), told
 
 
 def _of_row(row: Job | None) -> tuple[Counts, Fault | None]:

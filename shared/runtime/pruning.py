@@ -45,8 +45,8 @@ async def _begun(ports: Ports, ended: Job, payload: Payload, life: int) -> Job |
 
 async def still_ending(ports: Ports, parent: Job) -> bool:
     """After a redrive: are children of its last life still being cancelled? Who began others now would lose them."""
-    life = parent.redrives or 0
-    if all(group.redrives == life for group in latest_groups(parent).values()):
+    life, groups = parent.redrives or 0, latest_groups(parent).values()
+    if not groups or any(group.redrives == life for group in groups):  # who has begun others has asked before
         return False
     pruner = await prune(ports, parent, life - 1)
     return pruner is not None and not pruner.status.is_terminal

@@ -415,3 +415,22 @@ def test_a_flow_of_many_steps_may_be_redriven_again_and_again(longshore: Longsho
     longshore.redrive(submitted)
     longshore.drain(with_scheduled=True)
     assert longshore.job(submitted).status is Status.SUCCESS
+
+
+def test_a_child_that_is_on_its_way_by_itself_is_waited_for_and_no_longer_than_the_flow_may_take(
+    longshore: Longshore, works: Works
+) -> None:
+    works.bad = {"b"}
+    submitted = longshore.submit(flow(step("a"), step("b", "a"), timeout_s=1_000))
+    longshore.drain()
+    (child,) = [row for row in longshore.world.jobs.rows.values() if row.status is Status.FAILED and row.parent]
+    longshore.run(longshore.service.redrive("default", child.job_id, who="by hand", delay_s=5_000))
+    longshore.redrive(submitted)
+    longshore.clock.advance(60)
+    longshore.drain()
+    assert longshore.job(submitted).status is Status.QUEUED, "nobody cancels what somebody else has begun"
+    longshore.clock.advance(1_000)
+    longshore.drain(with_scheduled=True)
+    failed = longshore.job(submitted)
+    assert failed.error is not None
+    assert failed.error.code == "timed_out"
