@@ -292,6 +292,17 @@ def test_a_table_that_does_not_fit_is_refused(
         (b'id,Full name,born,member,score\n1,"' + b'x\n","' * (files.ROW_CHARS_MAX // 2), "corrupt_artifact"),
         (gzip.compress(b"id,Full name,born,member,score\n" + b"1" * (64 << 20)), "corrupt_artifact"),
     ],
+    ids=[
+        "no_bytes",
+        "packed_nothing",
+        "blank",
+        "no_column",
+        "a_name_twice",
+        "cut_off",
+        "long_row",
+        "open_quote",
+        "bomb",
+    ],
 )
 def test_a_file_that_is_none_fails_the_job(jobs: Jobs, tmp_path: Path, body: bytes, code: str) -> None:
     url = make_sqlite(tmp_path / "target.db", "")
