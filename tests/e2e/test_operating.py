@@ -170,13 +170,12 @@ def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore
 
 
 def test_numbers_follow_what_happens(longshore: Longshore) -> None:
-    """Twenty moves are written at once; fewer would be when their window ends."""
+    """Twenty moves are written at once, fewer when their window ends: one may end in the midst of them."""
     assert longshore("stats", "--tenant", "nobody").out == "no job has been counted yet\n"
     failed(longshore, 10, "numbers")
     told = ("stats", "--tenant", "numbers")
-    eventually(lambda: "generic" in longshore(*told).out)
+    eventually(lambda: sum(one["failed_24h"] for one in longshore(*told, "--json").document["types"]) >= 5)
     (generic,) = longshore(*told, "--json").document["types"]
-    assert generic["failed_24h"] >= 5
     assert generic["cost_usd_24h"] > 0
     assert generic["hours"][-1]["created"] + generic["hours"][-2]["created"] >= 5
     head, line = longshore(*told).out.splitlines()
