@@ -67,7 +67,8 @@ async def _sent(payload: SendEmailPayload, context: Context, mail: bytes, sender
         recipients = [address for _, address in payload.recipients]
         return await context.ports.mail.send(mail, sender=sender, recipients=recipients)
     except Permanent as refusal:
-        named = (field for field, address in payload.recipients if address.lower() in refusal.message.lower())
+        words = {word.strip(".,;:<>()[]'\"") for word in refusal.message.lower().split()}
+        named = (field for field, address in payload.recipients if address.lower() in words)
         raise Permanent(refusal.code, refusal.message, field=next(named, None)) from None
 
 

@@ -20,9 +20,14 @@ QUOTA_PAUSE_S: Final = 3600.0
 _THROTTLED: Final = frozenset(
     {"LimitExceededException", "Throttling", "ThrottlingException", "TooManyRequestsException"}
 )
+_PAUSED: Final = frozenset({"AccountSuspendedException", "SendingPausedException"})
+"""By AWS, or by the account's owner, for too many bounces: nobody's mail is wrong."""
+
 _NOT_SENT: Final = frozenset(
-    {"AccessDenied", "AccessDeniedException", "ConnectTimeoutError", "EndpointConnectionError", "ExpiredTokenException"}
-    | {"InvalidClientTokenId", "NoCredentialsError", "SignatureDoesNotMatch", "UnrecognizedClientException"}
+    {"AccessDenied", "AccessDeniedException", "ConnectTimeoutError", "CredentialRetrievalError"}
+    | {"EndpointConnectionError", "ExpiredToken", "ExpiredTokenException", "InvalidClientTokenId"}
+    | {"InvalidSignatureException", "NoCredentialsError", "PartialCredentialsError", "RequestExpired"}
+    | {"SignatureDoesNotMatch", "TokenRetrievalError", "UnrecognizedClientException"}
 )
 """Of what goes wrong, that which surely was before the mail was taken."""
 
@@ -41,6 +46,8 @@ class AwsMail:
                 Content={"Raw": {"Data": message}},
             )
         except AwsRefusal as refusal:
+            if refusal.code in _PAUSED:
+                raise Transient("sending_paused", refusal.message, retry_after_s=QUOTA_PAUSE_S) from None
             raise Permanent("mail_refused", refusal.message) from None
         except WorldFault as fault:
             if fault.code in _NOT_SENT:

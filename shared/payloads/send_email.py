@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, ClassVar, Final, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from shared.payloads.base import Payload, Strict
 from shared.payloads.transcode import StoredUrl
@@ -12,7 +12,19 @@ from shared.retry import Policy
 RECIPIENTS_MAX: Final = 50
 """https://docs.aws.amazon.com/ses/latest/dg/quotas.html"""
 
+FILLED_MAX: Final = {"subject": 900, "text": 2 * 1024**2, "html": 2 * 1024**2}
+"""Characters, with all values in their places. A line of a mail has 998:
+https://www.rfc-editor.org/rfc/rfc5322#section-2.1.1"""
+
 PLACEHOLDER: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}")
+
+
+def _no_encoded_word(address: str) -> str:
+    """What a header would decode: https://www.rfc-editor.org/rfc/rfc2047#section-2"""
+    if "=?" in address:
+        raise ValueError("must not hold '=?'")
+    return address
+
 
 Address = Annotated[
     str,
@@ -21,11 +33,15 @@ Address = Annotated[
         r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$",
         max_length=254,
     ),
+    AfterValidator(_no_encoded_word),
 ]
 """Of a mailbox, as HTML's input fields take it: no display name, no comment, no line break. Names of other alphabets in
 Punycode, for SES takes nothing else."""
 
 Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$")]
+FILE_TYPE: Final = r"^(?:application|audio|font|image|model|text|video)/[a-z0-9][a-z0-9.+-]*$"
+"""What may be Base64; a message or a multipart may not: https://www.rfc-editor.org/rfc/rfc2045#section-6.4"""
+
 Value = str | int | float | bool
 
 
@@ -34,9 +50,7 @@ class Attachment(Strict):
 
     url: StoredUrl
     name: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f\x7f\"]+$", max_length=128)] | None = None
-    content_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9][a-z0-9.+-]*$", max_length=128)] = (
-        "application/octet-stream"
-    )
+    content_type: Annotated[str, StringConstraints(pattern=FILE_TYPE, max_length=128)] = "application/octet-stream"
 
 
 class SendEmailPayload(Payload):
@@ -74,10 +88,16 @@ class SendEmailPayload(Payload):
             raise ValueError(f"{len(self.recipients)} recipients; SES takes {RECIPIENTS_MAX} in one mail")
         if len({address.lower() for _, address in self.recipients}) < len(self.recipients):
             raise ValueError("an address is named twice in to, cc and bcc")
-        for name in ("subject", "text", "html"):
+        for name, characters_max in FILLED_MAX.items():
             template: str = getattr(self, name) or ""
-            if missing := set(PLACEHOLDER.findall(template)) - self.values.keys():
+            names = PLACEHOLDER.findall(template)
+            if missing := set(names) - self.values.keys():
                 raise ValueError(f"{name} wants {min(missing)!r}, which values does not have")
             if "{{" in PLACEHOLDER.sub("", template):
                 raise ValueError(f"{name} has a '{{{{' that begins no placeholder such as {{{{ name }}}}")
+            characters = len(template) + sum(len(str(self.values[name])) for name in names)
+            if characters > characters_max:
+                raise ValueError(
+                    f"{name} comes to {characters:,} characters with its values; at most {characters_max:,}"
+                )
         return self

@@ -20,7 +20,7 @@ from infra.testing.faults import Fault, Plan
 from shared.aws.clients import Clients
 from shared.aws.mail import QUOTA_PAUSE_S, AwsMail
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient, WorldFault
-from shared.mail.compose import composed
+from shared.mail.compose import File, composed
 from shared.memory.mail import MemoryMail
 from shared.memory.objects import MemoryObjects
 from shared.outcomes import Done, Failed, Outcome
@@ -107,6 +107,29 @@ def test_no_value_makes_a_header_a_tag_or_a_recipient(name: str, other: str) -> 
     assert html.get_content().count("<") == 2
 
 
+PIECES = ["=?", "utf-8?q?", "us-ascii?B?DQpCY2M6eA==", "=0d=0aBcc:=20eve@example.com", "=0d=0a=0d=0a<b>", "?=", "X: y"]
+HOSTILE = st.lists(st.sampled_from([*PIECES, " ", '"', "\\", ",", "<", ">", "@", "é", "\x85", "a" * 40]), min_size=1)
+
+
+@given(HOSTILE.map("".join), HOSTILE.map("".join), HOSTILE.map("".join))
+def test_no_header_holds_what_a_reader_would_decode(subject: str, name: str, file: str) -> None:
+    """Also the templates' own words, a sender's name and a file's."""
+    fields: dict[str, Any] = {"subject": "{{ it }}" + subject[:400], "values": {"it": subject, "name": ""}}
+    payload = mail(from_name=name[:64], **fields)
+    body = composed(payload, "shop@example.com", [File(file[:128], "image/png", b"x")])
+    headers = message_from_bytes(body)
+    assert headers.keys() == ["From", "To", "Subject", "MIME-Version", "Content-Type"]
+    assert "=?" not in str(parsed(body)["Subject"])
+    parts = headers.get_payload()
+    assert [len(part.keys()) for part in cast("list[EmailMessage]", parts)] == [2, 4]
+
+
+def test_a_template_costs_no_more_than_its_length() -> None:
+    for template in ("{{ name }}" * 50_000, "href=" + " " * 500_000 + "x", ("href=" + " " * 50) * 9_000 + "{{ name }}"):
+        payload = mail(html=template, values={"name": "https://x"})
+        assert b"text/html" in composed(payload, "shop@example.com", [])
+
+
 @pytest.mark.parametrize("link", ["javascript:alert(1)", " data:text/html,x", "//evil.example", "vbscript:x"])
 def test_a_link_leads_to_the_web_or_nowhere(longshore: Longshore, link: str) -> None:
     payload = mail(html='<a HREF = "{{ link }}">', values={"name": "Ann", "link": link})
@@ -133,6 +156,11 @@ def test_a_link_leads_to_the_web_or_nowhere(longshore: Longshore, link: str) -> 
         ({"text": "{{ name.__class__ }}"}, "(the document)"),
         ({"html": "{{ name | safe }}"}, "(the document)"),
         ({"values": {"name": ["Ann"]}}, "values.name.constrained-str"),
+        ({"to": ["=?q?x?=@example.com"]}, "to.0"),
+        ({"subject": "{{ name }}", "values": {"name": "x" * 1000}}, "(the document)"),
+        ({"text": "{{ name }}" * 20_000, "values": {"name": "x" * 60_000}}, "(the document)"),
+        ({"attachments": [{"url": FILE, "content_type": "message/rfc822"}]}, "attachments.0.content_type"),
+        ({"attachments": [{"url": FILE, "content_type": "multipart/mixed"}]}, "attachments.0.content_type"),
         ({"attachments": [{"url": "https://example.com/x"}]}, "attachments.0.url"),
         ({"attachments": [{"url": FILE, "name": '../"x'}]}, "attachments.0.name"),
         ({"attachments": [{"url": FILE, "content_type": "a/b\r\nX: y"}]}, "attachments.0.content_type"),
@@ -162,7 +190,7 @@ def test_a_stack_without_a_sender_sends_nothing(longshore: Longshore, monkeypatc
 
 def test_a_refusal_names_the_field_of_the_address(longshore: Longshore) -> None:
     box(longshore).refused.add("bob@example.com")
-    submitted = longshore.submit(mail(cc=["eve@example.com", "bob@example.com"]))
+    submitted = longshore.submit(mail(cc=["b@example.com", "bob@example.com"]))
     assert longshore.drain(with_scheduled=True) == Drained(failed=1)
     error = longshore.job(submitted).error
     assert error is not None
@@ -276,8 +304,12 @@ def test_ses_is_asked_once_and_understood() -> None:
         lost, asked = said(status, code)
         assert isinstance(lost, WorldFault)
         assert asked == 1, status
-    denied, _ = said(403, "AccessDeniedException")
-    assert isinstance(denied, Transient), "nothing was sent: it may be tried again"
+    for code in ("AccessDeniedException", "ExpiredTokenException", "InvalidSignatureException"):
+        denied, _ = said(403, code)
+        assert isinstance(denied, Transient), "nothing was sent: it may be tried again"
+    paused, _ = said(400, "SendingPausedException", "Account sending is paused.")
+    assert isinstance(paused, Transient)
+    assert (paused.code, paused.retry_after_s) == ("sending_paused", QUOTA_PAUSE_S)
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
