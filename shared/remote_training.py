@@ -16,7 +16,8 @@ LOOK_S: Final = (30.0, 600.0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`model`: a training image, or a base model. `dataset` is `s3://…`, `output` a folder for what comes out."""
+    """`model`: a training image, or a base model. `dataset` is `s3://…`, `output` a folder for what comes out.
+    `tags`: whose it is, for whoever looks at it there."""
 
     engine: Engine
     model: str
@@ -26,6 +27,7 @@ class Wanted:
     instance_type: str
     volume_gb: int
     hours_max: int
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

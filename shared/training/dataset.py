@@ -8,6 +8,7 @@ import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import IO, Final, cast
 
 from arro3.core import RecordBatchReader
@@ -30,15 +31,23 @@ Value = str | float | bool | None
 Row = dict[str, Value]
 
 
-def rows(file: IO[bytes], form: str) -> Iterator[Row]:
-    """All rows, from the beginning. Raises Permanent("bad_dataset", "too_large") about `dataset_path`."""
-    file.seek(0)
-    for number, row in enumerate(_READERS[form](file), 1):
-        if number > ROWS_MAX:
-            raise too_large(f"more than {ROWS_MAX:,} rows")
-        if len(row) > COLUMNS_MAX:
-            raise too_large(f"row {number} has more than {COLUMNS_MAX:,} columns")
-        yield row
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """`file` is the worker's own copy, `form` csv, jsonl or parquet, `sha256` in hex."""
+
+    file: IO[bytes]
+    form: str
+    sha256: str
+
+    def rows(self) -> Iterator[Row]:
+        """All rows, from the beginning. Raises Permanent("bad_dataset", "too_large") about `dataset_path`."""
+        self.file.seek(0)
+        for number, row in enumerate(_READERS[self.form](self.file), 1):
+            if number > ROWS_MAX:
+                raise too_large(f"more than {ROWS_MAX:,} rows")
+            if len(row) > COLUMNS_MAX:
+                raise too_large(f"row {number} has more than {COLUMNS_MAX:,} columns")
+            yield row
 
 
 def form_of(path: str) -> str:

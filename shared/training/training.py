@@ -11,14 +11,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import IO, Annotated, Final
+from typing import Annotated, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.errors import Permanent
+from shared.payloads.fine_tuning import FineTuningPayload
 from shared.payloads.results import Artifact
-from shared.training.dataset import FIELD, Row, rows, too_large
+from shared.training.dataset import FIELD, Dataset, Row, too_large
 from shared.training.features import Survey, TextFeatures
 from shared.training.model import (
     LABELS_MAX,
@@ -49,6 +50,19 @@ class Settings:
     seed: int
     label_column: str
     patience: int | None
+
+
+def settings_of(payload: FineTuningPayload) -> Settings:
+    config = payload.training_config
+    return Settings(
+        epochs=config.epochs,
+        learning_rate=config.learning_rate,
+        batch_size=config.batch_size,
+        validation_split=config.validation_split,
+        seed=config.seed,
+        label_column=payload.label_column,
+        patience=payload.options.patience,
+    )
 
 
 class Epoch(BaseModel):
@@ -108,10 +122,10 @@ class Training:
         history = self.progress.history
         return history[-1] if self.best is None else history[self.progress.best_epoch - 1]
 
-    def load(self, dataset: IO[bytes], form: str, look: Callable[[], object]) -> None:
+    def load(self, dataset: Dataset, look: Callable[[], object]) -> None:
         """Take in the rows. `look` is called now and then; what it raises ends it."""
         places = {label: number for number, label in enumerate(self.spec.labels)}
-        for row, label, is_held_out in sided(dataset, form, self.settings, look):
+        for row, label, is_held_out in sided(dataset, self.settings, look):
             side = self.held_out if is_held_out else self.learned_from
             side.add(self.spec.features.places(row, self.spec.places), places[label])
             if len(self.learned_from.places) + len(self.held_out.places) > FEATURES_MAX:
@@ -165,22 +179,20 @@ class Training:
 
 def begun(
     settings: Settings,
-    dataset: IO[bytes],
+    dataset: Dataset,
     *,
-    form: str,
-    sha256: str,
     base: Model | None,
     text_column: str | None,
     look: Callable[[], object],
 ) -> Training:
     """From `base`, or anew: for a text in `text_column`, or (None) from all columns.
 
-    Raises Permanent about `dataset_path`: what `dataset.rows` raises, "empty_dataset", "no_label", "wrong_columns",
+    Raises Permanent about `dataset_path`: what `Dataset.rows` raises, "empty_dataset", "no_label", "wrong_columns",
     "one_class", "too_many_classes", "too_few_rows".
     """
     survey, labels, counts = Survey(), set[str](), [0, 0]
     wanted = base.spec.features.columns() if base else {text_column} if text_column else set()
-    for row, label, is_held_out in sided(dataset, form, settings, look):
+    for row, label, is_held_out in sided(dataset, settings, look):
         if not any(counts) and (missing := wanted - row.keys()):
             raise _wrong("wrong_columns", f"there is no column {min(map(str, missing))!r}")
         labels.add(label)
@@ -197,27 +209,25 @@ def begun(
         weights = np.zeros((spec.places, len(all_labels)), np.float32)
     else:
         spec, weights = _widened(base, all_labels)
-    return Training(settings, spec, sha256, weights, np.zeros_like(weights))
+    return Training(settings, spec, dataset.sha256, weights, np.zeros_like(weights))
 
 
-def resumed(settings: Settings, state: bytes, sha256: str) -> Training:
+def resumed(settings: Settings, dataset: Dataset, state: bytes) -> Training:
     """From what `Training.kept` wrote. Raises Permanent("dataset_changed", "not_a_model")."""
     text, tensors = read_tensors(state)
     said = json.loads(text)
-    if said["sha256"] != sha256:
+    if said["sha256"] != dataset.sha256:
         raise _wrong("dataset_changed", "it is not the file that the training began with: begin again with a new job")
     spec = read_spec(json.dumps(said["spec"]))
     weights, squares = checked(tensors, "weights", spec), checked(tensors, "squares", spec)
     best = checked(tensors, "best", spec) if "best" in tensors else None
-    return Training(settings, spec, sha256, weights, squares, best, Progress.model_validate(said["progress"]))
+    return Training(settings, spec, dataset.sha256, weights, squares, best, Progress.model_validate(said["progress"]))
 
 
-def sided(
-    dataset: IO[bytes], form: str, settings: Settings, look: Callable[[], object]
-) -> Iterator[tuple[Row, str, bool]]:
+def sided(dataset: Dataset, settings: Settings, look: Callable[[], object]) -> Iterator[tuple[Row, str, bool]]:
     """Each row with its label, and whether it is for validation."""
     limit = int(settings.validation_split * 2**64)
-    for number, row in enumerate(rows(dataset, form), 1):
+    for number, row in enumerate(dataset.rows(), 1):
         if number % LOOK_EVERY_ROWS == 0:
             look()
         label = row.get(settings.label_column)

@@ -16,7 +16,6 @@ from arro3.core import Array, DataType, Table
 from arro3.io import write_parquet
 from pydantic import JsonValue
 
-from handlers.jobs import fine_tuning as fine_tuning_job
 from shared.errors import InvalidInput, Permanent, Transient
 from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
@@ -24,6 +23,7 @@ from shared.runtime.run import Stop
 from shared.training import dataset, training
 from shared.training.features import TextFeatures
 from shared.training.model import Model, Spec, read_model, read_tensors, tensor_bytes
+from shared.training.watch import Watch
 from tests.databases import Jobs
 from tests.long_jobs import LongJobs
 
@@ -222,8 +222,9 @@ def test_a_loss_that_grows_ends_it_and_the_best_epoch_is_taken(jobs: Jobs) -> No
 def test_the_same_text_is_never_learned_from_and_judged_by() -> None:
     settings = training.Settings(1, 1.0, 1, 0.5, 0, "label", None)
     rows = [{"text": str(n % 40), "label": str(n)} for n in range(200)]
+    file = dataset.Dataset(io.BytesIO(as_jsonl(rows)), "jsonl", "")
     sides: dict[str, set[bool]] = {}
-    for row, _, held_out in training.sided(io.BytesIO(as_jsonl(rows)), "jsonl", settings, lambda: None):
+    for row, _, held_out in training.sided(file, settings, lambda: None):
         sides.setdefault(str(row["text"]), set()).add(held_out)
     assert {len(side) for side in sides.values()} == {1}
     assert set.union(*sides.values()) == {True, False}
@@ -285,15 +286,15 @@ def test_a_dataset_that_changes_meanwhile_is_not_gone_on_with() -> None:
 
 def test_a_run_that_is_told_to_stop_stops_between_two_batches(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
-    goes_on = fine_tuning_job._Watch.goes_on
+    goes_on = Watch.goes_on
 
-    def stop_soon(watch: fine_tuning_job._Watch) -> bool:
+    def stop_soon(watch: Watch) -> bool:
         looks.append(1)
         if len(looks) == 5:
             jobs.runs[-1].halt(Stop.CANCELLED)
         return goes_on(watch)
 
-    monkeypatch.setattr(fine_tuning_job._Watch, "goes_on", stop_soon)
+    monkeypatch.setattr(Watch, "goes_on", stop_soon)
     with pytest.raises(Transient, match="stopped"):
         tune(jobs)
     assert len(looks) == 5
@@ -355,7 +356,7 @@ def test_a_dataset_that_is_none_is_told_and_leaves_nothing(jobs: Jobs, kind: str
 @pytest.mark.parametrize(
     ("place", "value"),
     [
-        ("handlers.jobs.fine_tuning.DATASET_BYTES_MAX", 1000),
+        ("shared.training.files.DATASET_BYTES_MAX", 1000),
         ("shared.training.dataset.ROWS_MAX", 100),
         ("shared.training.training.FEATURES_MAX", 1000),
         ("shared.training.dataset.BATCH_BYTES_MAX", 10),
@@ -453,7 +454,7 @@ def test_a_model_that_is_one_is_taken(jobs: Jobs) -> None:
 
 
 def test_a_model_of_more_bytes_than_any_has_is_not_read_to_its_end(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fine_tuning_job, "FILE_BYTES_MAX", 100)
+    monkeypatch.setattr("shared.training.files.FILE_BYTES_MAX", 100)
     jobs.bodies[f"{MINE}base.safetensors"] = small_model()
     error = jobs.fail("fine_tuning", model_id=f"{URL}base.safetensors", dataset_path=f"{URL}mail.jsonl")
     assert (error.code, error.field) == ("not_a_model", "model_id")

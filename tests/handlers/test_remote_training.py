@@ -142,7 +142,7 @@ def test_what_begins_after_its_jobs_end_is_ended_too(longshore: Longshore) -> No
     trainers.is_full = False
     (key,) = {row.checkpoint for row in longshore.world.jobs.rows.values() if row.checkpoint}
     _, _, name = key.partition("/")
-    late = Wanted("sagemaker", IMAGE, "s3://memory/x", "s3://memory/y", {}, "ml.m5.large", 1, 1)
+    late = Wanted("sagemaker", IMAGE, "s3://memory/x", "s3://memory/y", {}, "ml.m5.large", 1, 1, {})
     longshore.run(trainers.start(name, late))
     longshore.clock.advance(61)
     longshore.drain()
@@ -213,7 +213,15 @@ def names(role: str = ROLE) -> Names:
 def wanted(engine: Engine) -> Wanted:
     model = IMAGE if engine == "sagemaker" else BASE
     return Wanted(
-        engine, model, "s3://b/artifacts/a/x.jsonl", "s3://b/artifacts/a/out", {"epochs": "2"}, "ml.m5.large", 30, 24
+        engine,
+        model,
+        "s3://b/artifacts/a/x.jsonl",
+        "s3://b/artifacts/a/out",
+        {"epochs": "2"},
+        "ml.m5.large",
+        30,
+        24,
+        {"longshore:tenant": "a", "longshore:job": "job_1"},
     )
 
 
