@@ -30,7 +30,7 @@ async def serving(home: Path, answer: Answer) -> AsyncIterator[tuple[str, ssl.SS
     theirs.load_cert_chain(pem)
     app = web.Application(client_max_size=1 << 26)
     app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=theirs)
     await site.start()

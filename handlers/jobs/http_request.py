@@ -4,6 +4,7 @@ What is small and text is the result's `body`, everything else its artefact. An 
 before the settlement is made again: POST and PATCH carry the job's id as `Idempotency-Key`.
 """
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 import aiohttp
@@ -11,6 +12,7 @@ from pydantic import JsonValue
 from pydantic_core import from_json, to_json
 
 from shared.errors import Permanent, Transient
+from shared.net.blank import Blank
 from shared.net.exchange import Request, exchange
 from shared.payloads.http_request import SECRET, HttpRequestPayload
 from shared.payloads.results import Artifact, ProcessResult
@@ -32,19 +34,21 @@ CHUNK_BYTES: Final = 1 << 20
 async def http_request(payload: HttpRequestPayload, context: Context) -> ProcessResult:
     """Ask, judge the status, keep the answer."""
     secrets = await _secrets(payload, context)
+    blank = Blank.of(secrets.values())
     async with exchange(
         _request(payload, secrets, context.job_id),
         timeout_s=payload.timeout,
         redirects_max=payload.redirects_max,
         is_local=may_be_local(),
     ) as answer:
-        await _judge(answer, payload, context.ports.now(), secrets)
-        told: dict[str, JsonValue] = {name: answer.headers[name] for name in TOLD if name in answer.headers}
-        data: dict[str, JsonValue] = {"status": answer.status, "headers": told}
-        begun = await _up_to(answer, INLINE_BYTES_MAX + 1)
-        if payload.name is None and (body := _inline(begun, answer.content_type)) is not None:
-            return ProcessResult(data=data | body)
-        return ProcessResult(data=data, artifact=await _kept(answer, begun, payload, context))
+        body = blank.stream(answer.content.iter_chunked(CHUNK_BYTES))
+        await _judge(answer, body, payload, context.ports.now())
+        told = {name: blank.text(answer.headers[name]) for name in TOLD if name in answer.headers}
+        data: dict[str, JsonValue] = {"status": answer.status, "headers": dict(told)}
+        begun = await _begun(body, INLINE_BYTES_MAX + 1)
+        if payload.name is None and (inline := _inline(begun, answer.content_type)) is not None:
+            return ProcessResult(data=data | inline)
+        return ProcessResult(data=data, artifact=await _kept(begun, body, answer.content_length, payload, context))
 
 
 async def _secrets(payload: HttpRequestPayload, context: Context) -> dict[str, str]:
@@ -71,14 +75,12 @@ def _request(payload: HttpRequestPayload, secrets: dict[str, str], job_id: str) 
 
 
 async def _judge(
-    answer: aiohttp.ClientResponse, payload: HttpRequestPayload, now: int, secrets: dict[str, str]
+    answer: aiohttp.ClientResponse, body: AsyncIterator[bytes], payload: HttpRequestPayload, now: int
 ) -> None:
     status = answer.status
     if status in payload.expect or (not payload.expect and 200 <= status < 300):
         return
-    said = (await answer.content.read(SAID_BYTES_MAX)).decode("utf-8", "replace")
-    for secret in filter(None, secrets.values()):
-        said = said.replace(secret, "…")
+    said = (await _begun(body, SAID_BYTES_MAX))[:SAID_BYTES_MAX].decode("utf-8", "replace")
     message = f"the server answers {status}: {' '.join(said.split())[:SAID_CHARACTERS_MAX]}".removesuffix(": ")
     if status in payload.retry_on:
         pause_s = asked_s(answer.headers.get("Retry-After"), now)
@@ -86,10 +88,10 @@ async def _judge(
     raise Permanent("unexpected_status", message, field="url")
 
 
-async def _up_to(answer: aiohttp.ClientResponse, size_bytes: int) -> bytes:
-    """The body's beginning; all of it, if it is no longer."""
+async def _begun(body: AsyncIterator[bytes], size_bytes: int) -> bytes:
+    """At least so much of it, if there is as much."""
     begun = b""
-    while len(begun) < size_bytes and (chunk := await answer.content.read(size_bytes - len(begun))):
+    while len(begun) < size_bytes and (chunk := await anext(body, b"")):
         begun += chunk
     return begun
 
@@ -100,13 +102,13 @@ def _inline(body: bytes, media_type: str) -> dict[str, JsonValue] | None:
         return None
     try:
         is_json = media_type.endswith(("/json", "+json"))
-        return {"body": from_json(body) if is_json and body else body.decode()}
+        return {"body": from_json(body, allow_inf_nan=False) if is_json and body else body.decode()}
     except ValueError:
         return None
 
 
 async def _kept(
-    answer: aiohttp.ClientResponse, begun: bytes, payload: HttpRequestPayload, context: Context
+    begun: bytes, rest: AsyncIterator[bytes], total_bytes: int | None, payload: HttpRequestPayload, context: Context
 ) -> Artifact:
     async with context.artifacts.create(payload.name or "answer") as upload:
         chunk = begun
@@ -114,8 +116,8 @@ async def _kept(
             if upload.size_bytes + len(chunk) > payload.answer_bytes_max:
                 raise Permanent("too_large", f"more than {payload.answer_bytes_max:,} bytes", field="answer_bytes_max")
             await upload.write(chunk)
-            context.progress(upload.size_bytes, answer.content_length, message="bytes")
-            chunk = await answer.content.read(CHUNK_BYTES)
+            context.progress(upload.size_bytes, total_bytes, message="bytes")
+            chunk = await anext(rest, b"")
     return Artifact(url=upload.url, size_bytes=upload.size_bytes, sha256=upload.sha256)
 
 

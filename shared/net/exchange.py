@@ -5,6 +5,7 @@
 - No message repeats a URL or a header: either may be a secret.
 """
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -44,13 +45,14 @@ async def exchange(
     allowed: Callable[[Address], bool] = is_public,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """The answer, whatever its status, its body unread. `is_local`: http:// and this machine count, too.
+    """The answer, whatever its status, its body unread. `timeout_s` are for all of it, redirects and reading it too;
+    `is_local`: http:// and this machine count.
 
     Raises Permanent("address_refused", "request_refused", "too_many_redirects") or Transient("request_failed").
     """
-    timeout = aiohttp.ClientTimeout(total=timeout_s, sock_connect=10)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     reached = _or_local(allowed) if is_local else allowed
-    async with open_session("request", "url", reached, tls, timeout) as client:
+    async with open_session("request", "url", reached, tls, timeout) as client, asyncio.timeout(timeout_s):
         for _ in range(1 + redirects_max):
             if not request.url.startswith(("https://", "http://") if is_local else "https://"):
                 raise Permanent("request_refused", "it is, or leads to, something else than https", field="url")

@@ -19,11 +19,14 @@ _TRANSLATED: Final = tuple(
 )
 """IPv6 addresses that stand for an IPv4 one: compatible, mapped, NAT64, 6to4, Teredo; and the old site-local ones."""
 
+_PROTOCOLS: Final = ip_network("192.0.0.0/24")
+"""The IETF's own, of which older Pythons call some global; a cloud's metadata may live there."""
+
 
 def is_public(address: Address) -> bool:
     """https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 twin, as Python knows them."""
-    translated = address.version == 6 and any(address in network for network in _TRANSLATED)
-    return address.is_global and not address.is_multicast and not translated
+    special = any(address in network for network in (*_TRANSLATED, _PROTOCOLS))
+    return address.is_global and not address.is_multicast and not special
 
 
 class Guard:

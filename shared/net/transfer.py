@@ -21,6 +21,15 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=3
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _AGAIN: Final = frozenset({408, 425, 429})
 _GONE: Final = frozenset({404, 410})
+_WORDS: Final[Mapping[type[Exception], str]] = {
+    aiohttp.ClientConnectorDNSError: "no such host",
+    aiohttp.ClientSSLError: "its certificate, or how it speaks TLS, is not valid",
+    TimeoutError: "no answer in time",
+    aiohttp.ClientConnectorError: "nobody takes the connection",
+    aiohttp.ServerDisconnectedError: "the server hung up",
+    aiohttp.ClientPayloadError: "the answer ends too early",
+    aiohttp.ClientResponseError: "that is no HTTP",
+}
 
 
 async def download(
@@ -81,12 +90,13 @@ async def open_session(
     try:
         async with aiohttp.ClientSession(connector=connector, timeout=limits, auto_decompress=False) as session:
             yield session
-    except aiohttp.InvalidURL:
+    except (aiohttp.InvalidURL, UnicodeError):  # the latter of a host that can be no name
         raise Permanent(f"{what}_refused", "it is, or leads to, no URL", field=field) from None
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         if guard.refused:
             raise Permanent("address_refused", "the URL leads to an address that is not public", field=field) from None
-        raise Transient(f"{what}_failed", f"the {what} broke: {type(error).__name__}", field=field) from None
+        why = next((words for kind, words in _WORDS.items() if isinstance(error, kind)), type(error).__name__)
+        raise Transient(f"{what}_failed", f"the {what} broke: {why}", field=field) from None
 
 
 async def _answer(session: aiohttp.ClientSession, url: str, field: str) -> aiohttp.ClientResponse:

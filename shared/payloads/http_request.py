@@ -59,6 +59,8 @@ class HttpRequestPayload(Payload):
             raise ValueError("give json or body, not both")
         if self.method in ("GET", "HEAD") and (self.body is not None or self.document is not None):
             raise ValueError(f"a {self.method} has no body")
+        if len({name.lower() for name in self.headers}) < len(self.headers):
+            raise ValueError("a header is named twice")
         for name, value in self.headers.items():
             if name.lower() in OURS:
                 raise ValueError(f"headers.{name} belongs to the connection")

@@ -2,17 +2,20 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handlers.jobs import http_request as http_request_job
 from infra.testing import Longshore
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
+from shared.net.blank import Blank
 from shared.net.exchange import exchange
 from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
@@ -162,6 +165,41 @@ def test_a_secret_goes_to_the_server_and_nowhere_else(ask: Ask) -> None:
     assert "sesame" not in str(echoed)
 
 
+def test_what_a_server_echoes_is_kept_without_the_secret(ask: Ask, jobs: Jobs) -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        key = request.headers["X-Key"]
+        if request.path == "/small":
+            return web.json_response({"keys": [key, key[:4]]}, headers={"ETag": key, "Location": "/" + key})
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        for piece in (b"x" * 70_000, key[:3].encode(), key[3:].encode(), b"y" * 70_000, key.encode()):
+            await answer.write(piece)
+        return answer
+
+    headers = {"X-Key": "secret://crm"}
+    small = ask(echo, "/small", headers=headers)
+    assert "sesame" not in small.model_dump_json()
+    assert small.data["body"] == {"keys": ["…", "sesa"]}
+    large = ask(echo, headers=headers).artifact
+    assert large is not None
+    assert jobs.body(large.url) == b"x" * 70_000 + "…".encode() + b"y" * 70_000 + "…".encode()
+
+
+@given(st.lists(st.sampled_from([b"sesame", b"ses", b"ame", b"s", b'a"b\\c', rb"a\"b\\c", b"x"])))
+def test_however_a_secret_is_cut_it_is_blanked(chunks: list[bytes]) -> None:
+    async def story() -> bytes:
+        async def sent() -> AsyncIterator[bytes]:
+            for chunk in chunks:
+                yield chunk
+
+        return b"".join([chunk async for chunk in Blank.of(["sesame", 'a"b\\c']).stream(sent())])
+
+    told = asyncio.run(story())
+    assert not any(secret in told for secret in (b"sesame", b'a"b\\c', rb"a\"b\\c"))
+    if b"sesame" not in (all_of_it := b"".join(chunks)) and b"b" not in all_of_it:
+        assert told == all_of_it
+
+
 def test_a_secret_stays_with_its_origin(ask: Ask) -> None:
     async def answer(request: web.Request) -> web.Response:
         asked.append(request)
@@ -199,6 +237,12 @@ def test_a_secret_that_is_not_there_or_breaks_the_line_ends_the_job(ask: Ask) ->
         ("https://169.254.169.254/latest/meta-data/", "address_refused"),
         ("http://example.com/", "request_refused"),
         ("https://[::bad/", "request_refused"),
+        ("https://a..b/", "request_refused"),
+        ("https://example.com:99999/", "request_refused"),
+        ("https://localhost/", "address_refused"),
+        ("https://0x7f.1/", "address_refused"),
+        ("https://[::ffff:127.0.0.1]/", "address_refused"),
+        ("https://192.0.0.192/opc/v2/instance/", "address_refused"),
     ],
 )
 def test_our_own_network_and_plain_http_are_out_of_reach(jobs: Jobs, url: str, code: str) -> None:
@@ -253,6 +297,49 @@ def test_a_server_that_says_nothing_is_left_in_time(ask: Ask) -> None:
     assert isinstance(problem(lambda: ask(silent, timeout=1)), Transient)
 
 
+def test_a_chain_of_slow_redirects_is_left_in_time(ask: Ask) -> None:
+    async def slow(_: web.Request) -> web.Response:
+        await asyncio.sleep(0.2)
+        return web.Response(status=302, headers={"Location": "/again"})
+
+    assert problem(lambda: ask(slow, timeout=1, redirects_max=10)).message == "the request broke: no answer in time"
+
+
+def test_a_host_that_is_not_there_is_told_so(jobs: Jobs) -> None:
+    error = jobs.fail("http_request", url="https://nobody.invalid/")
+    assert isinstance(error, Transient)
+    assert (error.code, error.message, error.field) == ("request_failed", "the request broke: no such host", "url")
+
+
+def saying_raw(said: bytes) -> Answer:
+    async def answer(request: web.Request) -> web.Response:
+        assert request.transport is not None
+        request.transport.write(said)
+        request.transport.close()
+        return web.Response()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (b"", "the server hung up"),
+        (b"220 smtp\r\n", "that is no HTTP"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\na", "the answer ends too early"),
+    ],
+)
+def test_what_is_no_answer_is_told_so(ask: Ask, said: bytes, message: str) -> None:
+    assert problem(lambda: ask(saying_raw(said))).message == f"the request broke: {message}"
+
+
+def test_what_no_document_can_hold_does_no_harm(ask: Ask) -> None:
+    head = b"HTTP/1.1 200 OK\r\nETag: \xff\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n"
+    result = ask(saying_raw(head + b"NaN"))
+    assert result.artifact is not None
+    assert '"ETag":"\ufffd"' in result.model_dump_json()
+
+
 @pytest.mark.parametrize(
     ("fields", "wrong"),
     [
@@ -263,6 +350,9 @@ def test_a_server_that_says_nothing_is_left_in_time(ask: Ask) -> None:
         ({"headers": {"X: Y": "1"}}, "headers.X: Y.[key]"),
         ({"headers": {"X": "1\r\nY: 2"}}, "headers.X"),
         ({"headers": {"Host": "inside"}}, "(the document)"),
+        ({"headers": {"Content-Length": "5"}}, "(the document)"),
+        ({"headers": {"transfer-encoding": "chunked"}}, "(the document)"),
+        ({"headers": {"X": "1", "x": "2"}}, "(the document)"),
         ({"headers": {"Authorization": "Bearer sesame"}}, "(the document)"),
         ({"headers": {"X": "secret://a and more"}}, "(the document)"),
         ({"json": {}, "body": "", "method": "POST"}, "(the document)"),
