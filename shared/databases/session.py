@@ -138,6 +138,10 @@ class Inlet(io.RawIOBase):
         target[:size], self._held = self._held[:size], self._held[size:]
         return size
 
+    def break_off(self) -> None:
+        """From any thread: whoever waits for more gets CancelledError."""
+        self._bridge.break_off()
+
     async def _next(self) -> bytes:
         """An empty chunk would look like the end."""
         async for chunk in self._chunks:
@@ -167,6 +171,9 @@ class _Bridge:
 
     def post(self, tell: Callable[[], None]) -> None:
         self._loop.call_soon_threadsafe(tell)
+
+    def break_off(self) -> None:
+        self._loop.call_soon_threadsafe(self.close)
 
     def close(self) -> None:
         """In the loop: break what is waited for, and refuse what comes."""

@@ -479,6 +479,38 @@ def test_no_row_comes_twice_whoever_is_killed_when(
             break
 
 
+def test_an_invocation_that_is_over_does_not_wait_for_what_it_will_not_load(
+    place: tuple[str, Ask], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file never comes to its end; without the break this test has none either."""
+    database, ask = place
+    monkeypatch.setattr(files, "BATCH_ROWS", 50_000)
+    body = "id,Full name,born,member,score\n" + "".join(f"{number},N,,,\n" for number in range(1, 100_000))
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(body.encode())
+        await over.wait()
+        return response
+
+    over = asyncio.Event()
+
+    async def story() -> object:
+        async with serving(tmp_path, answer) as (source, tls):
+            monkeypatch.setattr(transfer, "download", partial(transfer.download, allowed=loopback, tls=tls))
+            clock = GlancedAt()
+            jobs = Jobs(clock)
+            fields = given(jobs, "") | {"source": source, "database": database}
+            outcome = await jobs.start("bulk_import", ends_at=(clock.looks + 2) * 1000, **fields)
+            over.set()
+            return outcome
+
+    outcome = asyncio.run(story())
+    assert isinstance(outcome, Proceed)
+    assert ask("SELECT count(*) FROM people") == [(50_000,)]
+
+
 def test_the_old_rows_are_there_until_all_new_ones_are(place: tuple[str, Ask], monkeypatch: pytest.MonkeyPatch) -> None:
     database, ask = place
     monkeypatch.setattr(files, "BATCH_ROWS", 25)

@@ -1,10 +1,12 @@
 """One invocation of an import: as much of the file as time allows; the caller commits, and the next one goes on."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from typing import IO, TypeVar, cast
 
 from pydantic import Field
 
+from shared.databases.ahead import ahead
 from shared.databases.bulk.columns import Fault, column
 from shared.databases.bulk.files import Batch, open_file
 from shared.databases.bulk.target import Target, prepare
@@ -17,6 +19,9 @@ from shared.payloads.bulk_import import BulkImportPayload
 from shared.payloads.results import RowError
 
 T = TypeVar("T")
+
+Bad = dict[int, list[tuple[str, Fault]]]
+"""Place of a row → its columns that are bad, and why."""
 
 
 class BulkPlace(Place):
@@ -68,24 +73,33 @@ class Import:
         sources = [one.source for one in self._columns]
         file = open_file(cast("IO[bytes]", source), self._payload, sources, self.place.lines)
         self.place.begun, self.place.ignored = True, file.ignored
-        for batch in file.batches:
-            rows = len(batch.lines) + len(batch.unreadable)
-            self._take(target, batch)
-            self.place.lines = batch.lines_end
-            self.place.rows += rows
-            tell(rows)
-            if self.failed or watch.short():
-                return False
+        with ExitStack() as stack:
+            batches = self._judged(file.batches)
+            if target.database.kind == "postgresql":  # SQLite works in our own process: nobody waits for it
+                batches = stack.enter_context(ahead(batches, source.break_off))
+            for batch, bad in batches:
+                rows = len(batch.lines) + len(batch.unreadable)
+                self._take(target, batch, bad)
+                self.place.lines = batch.lines_end
+                self.place.rows += rows
+                tell(rows)
+                if self.failed or watch.short():
+                    return False
         self.place.read = True
         return True
 
-    def _take(self, target: Target, batch: Batch) -> None:
+    def _judged(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Bad]]:
+        """Touches nothing of ours: it is ahead of what is loaded."""
+        for batch in batches:
+            bad: Bad = {}
+            for one, cells in zip(self._columns, batch.columns, strict=True):
+                for place, fault in one.faults(cells).items():
+                    bad.setdefault(place, []).append((one.name, fault))
+            yield batch, bad
+
+    def _take(self, target: Target, batch: Batch, bad: Bad) -> None:
         for line, why in batch.unreadable:
             self._add(line, None, "unreadable_row", why)
-        bad: dict[int, list[tuple[str, Fault]]] = {}
-        for one, cells in zip(self._columns, batch.columns, strict=True):
-            for place, fault in one.faults(cells).items():
-                bad.setdefault(place, []).append((one.name, fault))
         for place, faults in sorted(bad.items()):
             (name, fault), *others = faults
             also = f"; bad, too: {', '.join(other for other, _ in others)}" if others else ""
