@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.consequences import Record
-from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
+from shared.errors import Conflict, InvalidInput, LongshoreError, Permanent, Transient
 from shared.ids import derived_job_id
 from shared.job import Job, compact_json, rfc3339
 from shared.net.guard import is_public
@@ -37,6 +37,9 @@ URL_CHARACTERS_MAX: Final = 1_024
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105  how every secret of the standard begins
 ROTATION_MS: Final = 24 * 3600 * 1000
 """For so long a secret that was replaced still signs, beside the new one."""
+
+ROTATIONS_MAX: Final = 3
+"""In that time: each delivery carries a signature of each."""
 
 EXHAUSTED_MAX: Final = 10
 """So many deliveries in a row that were given up disable a subscription."""
@@ -67,20 +70,29 @@ class Subscription(BaseModel):
     disabled_reason: str | None = None
 
 
+class Retired(BaseModel):
+    """A secret that was, and signs until then (milliseconds)."""
+
+    secret: str = Field(repr=False)
+    until: int
+
+
 class Keys(BaseModel):
-    """The secret of a subscription, and the one before it until `previous_until` (milliseconds)."""
+    """The secret of a subscription, and those before it."""
 
     current: str = Field(repr=False)
-    previous: str | None = Field(default=None, repr=False)
-    previous_until: int = 0
+    retired: tuple[Retired, ...] = ()
 
     def valid(self, now: int) -> tuple[str, ...]:
-        if self.previous is None or now >= self.previous_until:
-            return (self.current,)
-        return self.current, self.previous
+        return self.current, *(one.secret for one in self.retired if now < one.until)
 
     def rotated(self, fresh: str, now: int) -> "Keys":
-        return Keys(current=fresh, previous=self.current, previous_until=now + ROTATION_MS)
+        """Raises Conflict: one more would sign, and none ends before its time."""
+        signing = tuple(one for one in self.retired if now < one.until)
+        if len(signing) >= ROTATIONS_MAX:
+            message = f"{len(signing)} secrets before it still sign, the first until {rfc3339(signing[0].until)}"
+            raise Conflict("rotated_often", f"{message}; or make a new webhook, and delete this one")
+        return Keys(current=fresh, retired=(*signing, Retired(secret=self.current, until=now + ROTATION_MS)))
 
 
 # --- what is told -----------------------------------------------------------------------------------------------------

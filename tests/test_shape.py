@@ -108,8 +108,6 @@ FRONT_DOOR = (
 
 NUMBERS = ("shared/stats.py", "shared/cost.py", "shared/runtime/stats.py", "shared/runtime/api/numbers.py")
 
-WEBHOOKS = ("shared/webhooks.py", "shared/runtime/webhooks.py", "shared/runtime/api/webhooks.py")
-
 
 def part(*names: str) -> tuple[str, ...]:
     """Its pure files, its shell and its routes."""
@@ -120,6 +118,8 @@ def part(*names: str) -> tuple[str, ...]:
 FLOWS = part("flow", "fan_in", "children", "pruning", "references")
 
 SCHEDULES = part("schedule")
+
+WEBHOOKS = part("webhook")
 
 ESTIMATES = part("estimate")
 
@@ -140,7 +140,7 @@ PARTS = {
     ),
     "its twins in memory": (TWINS, (), 500),
     "numbers": (NUMBERS, (), 500),
-    "webhooks": (WEBHOOKS, (), 400),
+    "webhooks": (WEBHOOKS, (), 520),
     "flows": (FLOWS, (), 1_300),
     "estimates": (ESTIMATES, (), 200),
     "schedules": (SCHEDULES, (), 700),
@@ -151,7 +151,7 @@ PARTS = {
     "bundles and diagrams": (BUILDING, (), 200),
     "the command line": (
         ("infra/",),
-        ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES, *BUILDING),
+        ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *WEBHOOKS, *LIMITS, *ESTIMATES, *BUILDING),
         2_600,
     ),
 }

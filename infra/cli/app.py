@@ -16,7 +16,7 @@ from shared.errors import LongshoreError
 SECTIONS: Final = {
     "Start": ("up", "open", "token", "demo"),
     "Jobs": ("submit", "estimate", "status", "why", "watch", "list", "errors", "result", "cancel", "redrive", "types"),
-    "Operation": ("schedule", "stats", "pause", "resume", "pauses", "quarantine", "audit"),
+    "Operation": ("schedule", "webhook", "stats", "pause", "resume", "pauses", "quarantine", "audit"),
     "Workers and settings": ("worker", "once", "secret", "new", "completion"),
 }
 

@@ -87,6 +87,10 @@ async def _no_limit(_caller: Caller) -> None:
     """Whoever has the stack's credentials is not held to a tenant's limit."""
 
 
+class Nothing(BaseModel):
+    """What an answer without a body says."""
+
+
 class Jobs:
     """One tenant's jobs. Methods raise NotFound, Conflict, InvalidInput and WorldFault, as the API's problems say."""
 
@@ -180,7 +184,7 @@ class Jobs:
         if not 200 <= answer.status < 300:
             raise _error(answer)
         try:
-            return model.model_validate_json(answer.body)
+            return model.model_validate_json(answer.body or b"{}")
         except ValueError:
             raise WorldFault("strange_answer", f"{method} {path} was not answered as Longshore does") from None
 

@@ -169,6 +169,44 @@ def test_what_can_be_read_by_now_leaves_quarantine_and_runs(longshore: Longshore
     assert {item["id"] for item in left} == {"generic#m-2", "generic#m-3"}
 
 
+def test_a_webhook_is_added_tried_rotated_and_removed_by_the_program(longshore: Longshore) -> None:
+    hook = ("webhook", "add", "https://receiver.invalid/hook", "--event", "failed", "--type", "generic")
+    made = longshore(*hook, "--json").document
+    listed = longshore("webhook", "list")
+    assert [word in listed.out for word in (made["webhook_id"], "active", "failed", "generic")] == [True] * 4
+    assert made["secret"] not in listed.out
+    delivery = longshore("webhook", "ping", made["webhook_id"]).out.strip()
+    (tried,) = eventually(lambda: longshore("webhook", "log", made["webhook_id"], "--json").document["deliveries"])
+    assert (tried["delivery_id"], tried["attempt"]) == (delivery, 1)
+    assert tried["error"], tried
+    assert "webhook.ping" in longshore("webhook", "log", made["webhook_id"]).out
+    assert longshore("status", delivery).code == 0
+    rotated = longshore.over_http("webhook", "rotate", made["webhook_id"])
+    assert "whsec_" in rotated.out
+    assert "shown this once" in rotated.err
+    assert "whsec_" not in longshore("webhook", "show", made["webhook_id"]).out
+    assert longshore("webhook", "remove", made["webhook_id"]).code == 0
+    gone = [longshore("webhook", word, made["webhook_id"]).code for word in ("show", "enable", "remove")]
+    assert (gone, longshore("webhook", "list").out) == ([3, 3, 3], "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("add", "http://10.0.0.1/hook"), 2, "https"),
+        (("add", "https://example.org/", "--event", "finished"), 2, "events"),
+        (("add", "https://example.org/", "--type", "nonsense"), 2, "types"),
+        (("show", "../jobs"), 3, "no webhook"),
+    ],
+)
+def test_a_webhook_that_makes_no_sense_is_refused(
+    longshore: Longshore, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    refused: Answer = longshore("webhook", *arguments)
+    assert (refused.code, refused.out) == (code, "")
+    assert said in refused.err
+
+
 def test_numbers_follow_what_happens(longshore: Longshore) -> None:
     """Twenty moves are written at once, fewer when their window ends: one may end in the midst of them."""
     assert longshore("stats", "--tenant", "nobody").out == "no job has been counted yet\n"

@@ -10,7 +10,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from shared.admission import new_job
 from shared.consequences import Record
 from shared.envelope import seal
-from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
+from shared.errors import Conflict, InvalidInput, LongshoreError, Permanent, Transient
 from shared.job import Job
 from shared.payloads.generic import GenericPayload
 from shared.payloads.webhook import WebhookPayload
@@ -20,6 +20,7 @@ from shared.watching import KINDS
 from shared.webhooks import (
     EXHAUSTED_MAX,
     ROTATION_MS,
+    ROTATIONS_MAX,
     EventName,
     Keys,
     Subscription,
@@ -132,8 +133,19 @@ def test_the_standards_own_library_verifies_it_with_either_secret_while_both_are
             Webhook(secret).verify(text, headers)
 
 
+def test_no_secret_ends_before_its_day_is_over_however_often_it_is_rotated() -> None:
+    keys = Keys(current="whsec_0")
+    for number in range(1, ROTATIONS_MAX + 1):
+        keys = keys.rotated(f"whsec_{number}", NOW + number)
+    assert keys.valid(NOW + ROTATIONS_MAX) == ("whsec_3", "whsec_0", "whsec_1", "whsec_2")
+    with pytest.raises(Conflict, match="still sign"):
+        keys.rotated("whsec_4", NOW + ROTATION_MS)
+    later = keys.rotated("whsec_4", NOW + ROTATION_MS + 1)
+    assert later.valid(NOW + ROTATION_MS + 1) == ("whsec_4", "whsec_1", "whsec_2", "whsec_3")
+
+
 def test_a_secret_does_not_show_itself() -> None:
-    keys = Keys(current="whsec_a", previous="whsec_b", previous_until=1)
+    keys = Keys(current="whsec_a").rotated("whsec_b", NOW)
     assert "whsec" not in repr(keys) + str(keys)
 
 

@@ -1,24 +1,19 @@
 """`longshore schedule`: submit jobs again and again, or once later."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeVar  # Any: what click hands to commands
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any  # Any: what click hands to commands
 
 import click
 
+from infra.cli import asking
 from infra.cli.operating import plain
-from infra.cli.options import Command, Options, options
+from infra.cli.options import Command
 from infra.cli.selecting import complete_type
 from shared.errors import NotFound
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel
-
-    from infra.cli.client import Jobs
     from infra.cli.fields import Document
     from shared.runtime.api.schedules import Preview, Schedules, ScheduleView
-
-M = TypeVar("M", bound="BaseModel")
 
 
 @click.group("schedule")
@@ -78,7 +73,7 @@ def preview(**asked: Any) -> None:
     from shared.runtime.api.schedules import Preview
 
     document = {name: value for name, value in asked.items() if value is not None}
-    _run(lambda jobs: jobs.ask(Preview, "POST", "/schedules/preview", document=document), _times)
+    asking.run(lambda jobs: jobs.ask(Preview, "POST", "/schedules/preview", document=document), _times)
 
 
 @command.command("list", cls=Command)
@@ -92,7 +87,7 @@ def list_schedules() -> None:
     """
     from shared.runtime.api.schedules import Schedules
 
-    _run(lambda jobs: jobs.ask(Schedules, "GET", "/schedules"), _table)
+    asking.run(lambda jobs: jobs.ask(Schedules, "GET", "/schedules"), _table)
 
 
 @command.command("show", cls=Command)
@@ -155,7 +150,7 @@ def run(schedule_id: str) -> None:
     from shared.runtime.api.jobs import Accepted
 
     path = _path(schedule_id, "run")
-    _run(lambda jobs: jobs.ask(Accepted, "POST", path), lambda found: click.echo(found.job_id))
+    asking.run(lambda jobs: jobs.ask(Accepted, "POST", path), lambda found: click.echo(found.job_id))
 
 
 # --- asking and showing -----------------------------------------------------------------------------------------------
@@ -165,23 +160,7 @@ def _tell(method: str, schedule_id: str, *below: str, document: "Document | None
     from shared.runtime.api.schedules import ScheduleView
 
     path = _path(schedule_id, *below) if schedule_id else "/schedules"
-    _run(lambda jobs: jobs.ask(ScheduleView, method, path, document=document), _facts)
-
-
-def _run(ask: "Callable[[Jobs], Awaitable[M]]", shown: "Callable[[M], None]") -> None:
-    asyncio.run(_asked(options(), ask, shown))
-
-
-async def _asked(where: Options, ask: "Callable[[Jobs], Awaitable[M]]", shown: "Callable[[M], None]") -> None:
-    from infra.cli.connect import jobs_at
-    from infra.cli.render import print_json
-
-    async with jobs_at(where) as jobs:
-        found = await ask(jobs)
-    if where.json:
-        print_json(found)
-    else:
-        shown(found)
+    asking.run(lambda jobs: jobs.ask(ScheduleView, method, path, document=document), _facts)
 
 
 def _path(schedule_id: str, *below: str) -> str:

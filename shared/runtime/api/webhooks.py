@@ -109,7 +109,9 @@ ROUTES: Final = (
     _route("GET", "", list_webhooks, {200: Webhooks}, "The tenant's webhooks"),
     _route("GET", ONE, get_webhook, {200: Subscription}, "A webhook, and why it is disabled if it is", 404),
     _route("DELETE", ONE, delete_webhook, {204: None}, "Tell it nothing more, and forget its secret", 404),
-    _route("POST", f"{ONE}/rotate", rotate_webhook, {200: WebhookSecret}, "A new secret; the old signs for a day", 404),
+    _route(
+        "POST", f"{ONE}/rotate", rotate_webhook, {200: WebhookSecret}, "A new secret; the old signs for a day", 404, 409
+    ),
     _route("POST", f"{ONE}/enable", enable_webhook, {200: Subscription}, "Tell it again, after it was disabled", 404),
     _route("POST", f"{ONE}/ping", ping_webhook, {202: Pinged}, "Send it an event that means nothing", 404, 409),
     _route("GET", f"{ONE}/deliveries", list_webhook_deliveries, {200: Deliveries}, "The last 50 attempts", 404),
