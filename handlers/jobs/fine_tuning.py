@@ -106,7 +106,7 @@ async def _elsewhere(payload: FineTuningPayload, context: Context, engine: Engin
         )
     seconds = (now - seen.began_at) // 1000
     context.progress(seconds, message=f"seconds at {engine}", context=seen.message)
-    return became(seen, engine, now)
+    return became(seen, payload, engine, now)
 
 
 handler = fine_tuning.lambda_handler

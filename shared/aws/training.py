@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from shared.aws.clients import Clients
 from shared.aws.faults import AwsRefusal
-from shared.errors import Permanent
+from shared.errors import Permanent, WorldFault
 from shared.names import Names
 from shared.remote_training import Engine, Seen, Wanted
 
@@ -22,14 +22,18 @@ _OVER: Final = frozenset({"ConflictException", "ResourceNotFound", "ResourceNotF
 _NONE: Final = frozenset({"ResourceNotFound", "ResourceNotFoundException", "ValidationException", "ValidationError"})
 """What SageMaker says of a name that it does not know is a ValidationException."""
 
-_NO_ROOM: Final = "ResourceLimitExceeded"
+_NO_ROOM: Final = frozenset({"ResourceLimitExceeded", "ServiceQuotaExceededException"})
 
 _STATUS: Final[Mapping[str, Any]] = {
     "Completed": "done",
     "Failed": "failed",
     "Stopped": "stopped",
-    "Stopping": "stopped",
+    "Deleting": "stopped",
 }
+"""InProgress and Stopping are on their way to one of these."""
+
+_WHY: Final = {"MaxRuntimeExceeded": "not done within remote.hours_max"}
+"""SageMaker's secondary status → what to tell of it."""
 
 
 class AwsTrainers:
@@ -44,8 +48,8 @@ class AwsTrainers:
         begin = {"sagemaker": self._start_sagemaker, "bedrock": self._start_bedrock}[wanted.engine]
         try:
             await begin(self._names.training(key), wanted)
-        except AwsRefusal as refusal:
-            if refusal.code == _NO_ROOM:
+        except (AwsRefusal, WorldFault) as refusal:
+            if refusal.code in _NO_ROOM:
                 return False
             if refusal.code not in _BEGUN:
                 raise
@@ -96,9 +100,11 @@ class AwsTrainers:
             },
             StoppingCondition={"MaxRuntimeInSeconds": wanted.hours_max * 3600},
             EnableNetworkIsolation=True,
+            Tags=[{"Key": name, "Value": value} for name, value in wanted.tags.items()],
         )
 
     async def _start_bedrock(self, name: str, wanted: Wanted) -> None:
+        tags = [{"key": name, "value": value} for name, value in wanted.tags.items()]
         await self._clients.call(
             "bedrock",
             "create_model_customization_job",
@@ -110,15 +116,17 @@ class AwsTrainers:
             trainingDataConfig={"s3Uri": wanted.dataset},
             outputDataConfig={"s3Uri": wanted.output},
             hyperParameters=dict(wanted.hyperparameters),
+            jobTags=tags,
+            customModelTags=tags,
         )
 
     async def _look_sagemaker(self, name: str) -> Seen:
         found = await self._clients.call("sagemaker", "describe_training_job", TrainingJobName=name)
-        metrics = found.get("FinalMetricDataList", ())
+        metrics, secondary = found.get("FinalMetricDataList", ()), found.get("SecondaryStatus", "")
         return Seen(
             status=_STATUS.get(found["TrainingJobStatus"], "running"),
             began_at=_ms(found["CreationTime"]),
-            message=found.get("FailureReason") or found.get("SecondaryStatus", ""),
+            message=found.get("FailureReason") or _WHY.get(secondary, secondary),
             model=found.get("ModelArtifacts", {}).get("S3ModelArtifacts"),
             metrics={str(one["MetricName"]): float(one["Value"]) for one in metrics},
         )

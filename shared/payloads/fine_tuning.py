@@ -66,7 +66,7 @@ class TrainingOptions(Strict):
 
 
 class Remote(Strict):
-    """For SageMaker: on what, and how long. For either: `hyperparameters` beside those of `training_config`."""
+    """For SageMaker: on what. For either: how long, and `hyperparameters` beside those of `training_config`."""
 
     instance_type: Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", max_length=40)] = (
         "ml.m5.xlarge"
@@ -105,6 +105,8 @@ class FineTuningPayload(Payload):
             raise ValueError(f"model_id: for the engine {self.engine} {expected} is expected")
         if self.engine == "local" and self.remote is not None:
             raise ValueError("remote: is for the engines sagemaker and bedrock")
+        if self.engine == "bedrock" and self.remote and self.remote.model_fields_set & {"instance_type", "volume_gb"}:
+            raise ValueError("remote: instance_type and volume_gb are for the engine sagemaker")
         if self.options.patience is not None and not self.training_config.validation_split:
             raise ValueError("options.early_stop: needs a training_config.validation_split above 0")
         return self

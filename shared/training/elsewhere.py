@@ -21,6 +21,8 @@ from shared.remote_training import LOOK_S, Engine, Seen, Wanted, look_again_s
 NO_ROOM_S: Final = 300.0
 """Until an engine is asked again for what it had no room for."""
 
+HOUR_MS: Final = 3_600_000
+
 
 def key_of(job: Job) -> str:
     """One for each life of the job. The engines never forget a name, and a job's id may be given again: so when it was
@@ -48,12 +50,17 @@ def asked_for(*, has_begun: bool) -> Snooze:
     return Snooze(LOOK_S[0], "begun") if has_begun else Snooze(NO_ROOM_S, "no room there")
 
 
-def became(seen: Seen, engine: Engine, now: int) -> ProcessResult | Snooze:
-    """Raises Permanent("training_failed", "training_stopped") about `engine`."""
+def became(seen: Seen, payload: FineTuningPayload, engine: Engine, now: int) -> ProcessResult | Snooze:
+    """Raises Permanent("training_failed", "training_stopped") about `engine`, or about `remote.hours_max`: SageMaker
+    keeps to that, Bedrock knows no such thing; whatever still runs when the job has failed is stopped (`cleanup`)."""
     match seen.status:
-        case "running":
-            return Snooze(look_again_s(seen, now), f"{engine} is at it")
         case "done":
             data: dict[str, JsonValue] = {"engine": engine, "model": seen.model, "metrics": dict(seen.metrics)}
             return ProcessResult(data=data)
+        case "running":
+            hours_max = (payload.remote or Remote()).hours_max
+            if engine == "bedrock" and now - seen.began_at > hours_max * HOUR_MS:
+                message = f"bedrock: not done within {hours_max} hours"
+                raise Permanent("training_stopped", message, field="remote.hours_max")
+            return Snooze(look_again_s(seen, now), f"{engine} is at it")
     raise Permanent(f"training_{seen.status}", f"{engine}: {seen.message or seen.status}", field="engine")

@@ -469,6 +469,7 @@ def test_a_model_of_more_bytes_than_any_has_is_not_read_to_its_end(jobs: Jobs, m
         ({"model_id": "bert-base"}, "new:text, new:tabular or s3://"),
         ({"model_id": "new:text", "engine": "sagemaker"}, "the address of a training image"),
         ({"model_id": "new:text", "engine": "bedrock"}, "a Bedrock model's id"),
+        ({"model_id": "a.b", "engine": "bedrock", "remote": {"volume_gb": 9}}, "are for the engine sagemaker"),
         ({"remote": {}}, "sagemaker and bedrock"),
         ({"training_config": {"epochs": 0}}, "greater than or equal to 1"),
         ({"training_config": {"learning_rate": 0}}, "greater than 0"),

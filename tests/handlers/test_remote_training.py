@@ -22,7 +22,9 @@ from shared.names import Names
 from shared.payloads.fine_tuning import FineTuningPayload, TrainingConfig, hyperparameters
 from shared.remote_training import Engine, Seen, Trainers, Wanted
 from shared.status import Status
+from shared.training.elsewhere import key_of
 from shared.view import JobView
+from tests.databases import job_row
 
 IMAGE = "123456789012.dkr.ecr.us-east-1.amazonaws.com/bert:1"
 BASE = "amazon.titan-text-lite-v1:0:4k"
@@ -101,6 +103,21 @@ def test_what_fails_there_fails_here_and_a_redrive_begins_anew(longshore: Longsh
     longshore.drain()
     assert len(trainers_of(longshore).seen) == 2
     assert status_of(longshore, job).status == "QUEUED"
+
+
+def test_what_bedrock_has_not_done_in_time_is_stopped(longshore: Longshore) -> None:
+    """SageMaker sees to it itself."""
+    job = begin(longshore, "bedrock", remote={"hours_max": 2})
+    longshore.clock.advance(7100)
+    longshore.drain()
+    assert status_of(longshore, job).status is Status.QUEUED
+    longshore.clock.advance(700)
+    longshore.drain()
+    error = status_of(longshore, job).error
+    assert error is not None
+    assert (error.code, error.field) == ("training_stopped", "remote.hours_max")
+    (seen,) = trainers_of(longshore).seen.values()
+    assert seen.status == "stopped"
 
 
 def test_no_room_there_costs_no_attempt(longshore: Longshore) -> None:
@@ -275,16 +292,19 @@ def test_sagemaker_begins_and_finds() -> None:
     at_moto(story)
 
 
-def answering(story: Callable[[Trainers], Awaitable[None]], code: str, asked: list[dict[str, object]]) -> None:
-    """SageMaker says `code` to everything."""
+def answering(
+    story: Callable[[Trainers], Awaitable[None]], body: dict[str, object], asked: list[dict[str, object]], status: int
+) -> None:
+    """The cloud says this to everything."""
 
     async def answer(request: web.Request) -> web.Response:
-        asked.append(await request.json() | {"target": request.headers["X-Amz-Target"]})
-        return web.json_response({"__type": code, "message": "no"}, status=400)
+        said = await request.json() if request.can_read_body else {}
+        asked.append(said | {"target": request.headers.get("X-Amz-Target", request.path)})
+        return web.json_response(body, status=status, headers={"x-amzn-ErrorType": str(body.get("__type", ""))})
 
     async def run() -> None:
         application = web.Application()
-        application.router.add_post("/", answer)
+        application.router.add_route("*", "/{path:.*}", answer)
         runner = web.AppRunner(application)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -298,13 +318,17 @@ def answering(story: Callable[[Trainers], Awaitable[None]], code: str, asked: li
     asyncio.run(run())
 
 
+def refusing(story: Callable[[Trainers], Awaitable[None]], code: str, asked: list[dict[str, object]]) -> None:
+    answering(story, {"__type": code, "message": "no"}, asked, 400)
+
+
 def test_what_sagemaker_is_asked_for_reaches_no_network() -> None:
     asked: list[dict[str, object]] = []
 
     async def story(trainers: Trainers) -> None:
         assert await trainers.start(KEY, wanted("sagemaker")), "somebody else began it"
 
-    answering(story, "ResourceInUse", asked)
+    refusing(story, "ResourceInUse", asked)
     (request,) = asked
     assert request["EnableNetworkIsolation"] is True
     assert request["TrainingJobName"] == f"shop-{KEY[:16]}"
@@ -313,29 +337,118 @@ def test_what_sagemaker_is_asked_for_reaches_no_network() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "expected"),
+    ("engine", "code", "expected"),
     [
-        ("ResourceLimitExceeded", False),
-        ("ResourceInUse", True),
-        ("ValidationException", AwsRefusal),
-        ("AccessDeniedException", WorldFault),
-        ("ExpiredTokenException", WorldFault),
+        ("sagemaker", "ResourceLimitExceeded", False),
+        ("sagemaker", "ResourceInUse", True),
+        ("sagemaker", "ValidationException", AwsRefusal),
+        ("sagemaker", "AccessDeniedException", WorldFault),
+        ("sagemaker", "ExpiredTokenException", WorldFault),
+        ("bedrock", "ServiceQuotaExceededException", False),
+        ("bedrock", "ConflictException", True),
+        ("bedrock", "ValidationException", AwsRefusal),
+        ("bedrock", "AccessDeniedException", WorldFault),
+        ("bedrock", "ExpiredTokenException", WorldFault),
     ],
 )
-def test_how_a_start_that_is_refused_is_taken(code: str, expected: bool | type[Exception]) -> None:
+def test_how_a_start_that_is_refused_is_taken(engine: Engine, code: str, expected: bool | type[Exception]) -> None:
     async def story(trainers: Trainers) -> None:
         if isinstance(expected, bool):
-            assert await trainers.start(KEY, wanted("sagemaker")) is expected
+            assert await trainers.start(KEY, wanted(engine)) is expected
         else:
             with pytest.raises(expected):
-                await trainers.start(KEY, wanted("sagemaker"))
+                await trainers.start(KEY, wanted(engine))
 
-    answering(story, code, [])
+    refusing(story, code, [])
+
+
+AT_SAGEMAKER = {"TrainingJobName": "x", "CreationTime": 1_800_000_000, "SecondaryStatus": "Training"}
+AT_BEDROCK = {"creationTime": "2027-01-15T08:00:00Z", "outputModelArn": "arn:m", "trainingMetrics": {"trainingLoss": 1}}
+
+
+@pytest.mark.parametrize(
+    ("engine", "said", "status", "message"),
+    [
+        ("sagemaker", {"TrainingJobStatus": "InProgress"}, "running", "Training"),
+        ("sagemaker", {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"}, "running", "Stopping"),
+        ("sagemaker", {"TrainingJobStatus": "Completed", "SecondaryStatus": "Completed"}, "done", "Completed"),
+        ("sagemaker", {"TrainingJobStatus": "Failed", "FailureReason": "no column"}, "failed", "no column"),
+        ("sagemaker", {"TrainingJobStatus": "Stopped", "SecondaryStatus": "Stopped"}, "stopped", "Stopped"),
+        (
+            "sagemaker",
+            {"TrainingJobStatus": "Stopped", "SecondaryStatus": "MaxRuntimeExceeded"},
+            "stopped",
+            "not done within remote.hours_max",
+        ),
+        ("sagemaker", {"TrainingJobStatus": "Deleting", "SecondaryStatus": "Failed"}, "stopped", "Failed"),
+        ("bedrock", {"status": "InProgress"}, "running", ""),
+        ("bedrock", {"status": "Stopping"}, "running", ""),
+        ("bedrock", {"status": "Completed"}, "done", ""),
+        ("bedrock", {"status": "Failed", "failureMessage": "bad JSONL"}, "failed", "bad JSONL"),
+        ("bedrock", {"status": "Stopped"}, "stopped", ""),
+    ],
+)
+def test_every_status_that_the_cloud_has_is_known(
+    engine: Engine, said: dict[str, object], status: str, message: str
+) -> None:
+    """What is Stopping is not over: why it stops is told at its end."""
+
+    async def story(trainers: Trainers) -> None:
+        seen = await trainers.look(engine, KEY)
+        assert seen is not None
+        assert (seen.status, seen.message, seen.began_at) == (status, message, 1_800_000_000_000)
+
+    answering(story, (AT_SAGEMAKER if engine == "sagemaker" else AT_BEDROCK) | said, [], 200)
+
+
+@pytest.mark.parametrize("engine", ["sagemaker", "bedrock"])
+def test_the_cloud_is_told_whose_training_it_is(engine: Engine) -> None:
+    asked: list[dict[str, object]] = []
+
+    async def story(trainers: Trainers) -> None:
+        await trainers.start(KEY, wanted(engine))
+
+    answering(story, {}, asked, 200)
+    (request,) = asked
+    pairs = {"longshore:tenant": "a", "longshore:job": "job_1"}
+    if engine == "sagemaker":
+        assert request["Tags"] == [{"Key": name, "Value": value} for name, value in pairs.items()]
+        assert request["StoppingCondition"] == {"MaxRuntimeInSeconds": 24 * 3600}
+    else:
+        tags = [{"key": name, "value": value} for name, value in pairs.items()]
+        assert request["jobTags"] == request["customModelTags"] == tags
+        assert request["clientRequestToken"] == request["jobName"] == f"shop-{KEY[:16]}"
+
+
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "AccessDeniedException"])
+def test_a_cloud_that_lets_nobody_in_costs_no_attempt_and_is_told(longshore: Longshore, code: str) -> None:
+    """Throttled, or its credentials are over: the operator's to mend, and then it goes on."""
+    trainers = trainers_of(longshore)
+    trainers.fault = WorldFault(code, "sagemaker describe_training_job: no")
+    job = begin(longshore)
+    for _ in range(5):
+        longshore.clock.advance(31)
+        longshore.drain()
+    row = longshore.world.jobs.rows[f"default#{job.job_id}"]
+    assert (row.status, row.attempts) == (Status.QUEUED, 0)
+    assert code in row.history[-1]
+    trainers.fault = None
+    longshore.clock.advance(31)
+    longshore.drain()
+    assert len(trainers.wanted) == 1
+
+
+def test_an_id_that_is_given_again_is_another_training() -> None:
+    """The cloud never forgets a name; rows are forgotten after a while."""
+    row = job_row("job_1", 1, None)
+    assert key_of(row) == key_of(replace(row, epoch=7, attempts_left=1))
+    others = [replace(row, created_at=1), replace(row, redrives=1), replace(row, tenant_id="b")]
+    assert len({key_of(one) for one in [row, *others]}) == 4
 
 
 def test_what_is_over_need_not_be_stopped() -> None:
     asked: list[dict[str, object]] = []
-    answering(lambda trainers: trainers.stop("sagemaker", KEY), "ValidationException", asked)
+    refusing(lambda trainers: trainers.stop("sagemaker", KEY), "ValidationException", asked)
     assert asked == [{"TrainingJobName": f"shop-{KEY[:16]}", "target": "SageMaker.StopTrainingJob"}]
 
 
