@@ -20,7 +20,7 @@ from shared.errors import Permanent
 from shared.payloads.bulk_import import BulkImportPayload
 
 BATCH_ROWS: Final = 5_000
-BATCH_CHARS: Final = 16 << 20
+BATCH_CHARS: Final = 4 << 20
 ROW_CHARS_MAX: Final = 16 << 20
 CELL_CHARS_MAX: Final = 1 << 20
 
