@@ -123,6 +123,8 @@ WEBHOOKS = part("webhook")
 
 ESTIMATES = part("estimate")
 
+CANARIES = part("canary")
+
 APPLICATIONS = ("shared/runtime/execute.py", "shared/runtime/transactions.py")
 
 LIMITS = part("throttle", "parking", "pause", "resume")
@@ -135,7 +137,10 @@ BUILDING = ("infra/bundle.py", "infra/diagram.py")
 PARTS = {
     "what moves jobs": (
         ("handlers/", "shared/"),
-        (*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS, *ESTIMATES, *APPLICATIONS, *TWINS),
+        (
+            *(*NOT_CORE, *FRONT_DOOR, *NUMBERS, *WEBHOOKS, *FLOWS, *SCHEDULES, *LIMITS),
+            *(*ESTIMATES, *CANARIES, *APPLICATIONS, *TWINS),
+        ),
         5_100,
     ),
     "its twins in memory": (TWINS, (), 500),
@@ -143,6 +148,7 @@ PARTS = {
     "webhooks": (WEBHOOKS, (), 520),
     "flows": (FLOWS, (), 1_300),
     "estimates": (ESTIMATES, (), 200),
+    "canary redrives": (CANARIES, (), 300),
     "schedules": (SCHEDULES, (), 700),
     "limits": (LIMITS, (), 720),
     "what applications embed": (APPLICATIONS, (), 200),

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from handlers.jobs import redrive as redrive_handler
 from infra.testing import Longshore, Producer
 from shared.errors import InvalidInput, Permanent
 from shared.job import read_history_entry
@@ -157,8 +156,8 @@ def test_a_canary_runs_no_canary_again(longshore: Longshore, broken: dict[str, B
 def test_it_looks_through_a_long_list_of_others(
     longshore: Longshore, broken: dict[str, Broken], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(redrive_handler, "LIST_MAX", 5)
-    monkeypatch.setattr(redrive_handler, "PAGES_MAX", 2)
+    monkeypatch.setattr("shared.runtime.canary.LIST_MAX", 5)
+    monkeypatch.setattr("shared.runtime.canary.PAGES_MAX", 2)
     broken["how"] = lambda row: "bad_row" if row % 25 == 0 else None
     failed(longshore, 80)
     broken["how"] = lambda _: None
