@@ -66,6 +66,9 @@ class Github:
         self.commits[sha] = {"message": message, "tree": tree, "parents": parents}
         return sha
 
+    def ancestors(self, sha: str) -> set[str]:
+        return {sha}.union(*(self.ancestors(parent) for parent in self.commits[sha]["parents"]))
+
     @property
     def writes(self) -> list[str]:
         return [f"{one.method} {urlsplit(one.url).path}" for one in self.seen if one.method != "GET"]
@@ -100,20 +103,24 @@ class Github:
             case "GET", "":
                 return 200, self.about
             case "GET", "issues", "7":
-                return 200, self.issue
+                return 200, self.issue | {"comments": len(self.comments)}
             case "GET", "issues", "7", "comments":
-                page = int(query["page"])
-                return 200, self.comments[100 * (page - 1) : 100 * page]
+                page, size = int(query["page"]), int(query["per_page"])
+                recent = [one for one in self.comments if one.get("updated_at", "9") >= query.get("since", "")]
+                return 200, recent[size * (page - 1) : size * page]
             case "POST", "issues", "7", "comments":
                 number = len(self.comments) + 1
                 self.comments.append({"html_url": f"https://github.test/c/{number}", "body": body["body"]})
                 return 201, self.comments[-1]
             case "GET", "pulls":
                 branch = query["head"].removeprefix("acme:")
-                return 200, [pull for pull in self.pulls if pull["head"] == branch]
+                return 200, [one for one in self.pulls if (one["head"], one["base"]) == (branch, query["base"])]
             case "POST", "pulls":
                 self.pulls.append(body | {"html_url": f"https://github.test/p/{len(self.pulls) + 1}"})
                 return 201, self.pulls[-1]
+            case "GET", "compare", both:
+                commit, _, head = both.partition("...")
+                return 200, {"status": "ahead" if commit in self.ancestors(head) else "diverged"}
             case method, "git", *rest:
                 return self._git(method, rest, body)
         return 404, {"message": "Not Found"}

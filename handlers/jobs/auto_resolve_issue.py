@@ -1,7 +1,7 @@
 """`auto_resolve_issue`: a change for one GitHub issue, in several tries.
 
 Each try has a run of its own, and tells the model what was wrong with the answer before. Tries are the model's;
-attempts, as of any job, are spent by what fails.
+attempts, as of any job, are spent by what fails; a rate limit spends neither.
 """
 
 from typing import Final
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from shared.errors import Permanent
 from shared.issues.desk import at_desk
 from shared.issues.patch import Unusable
+from shared.issues.patience import patient
 from shared.issues.resolving import handed_in, rights
 from shared.issues.result import IssueResult
 from shared.outcomes import Proceed
@@ -31,6 +32,7 @@ class Tries(BaseModel):
 
 
 @job(AutoResolveIssuePayload)
+@patient
 async def auto_resolve_issue(payload: AutoResolveIssuePayload, context: Context) -> IssueResult | Proceed:
     """A try that fits is handed in; one that doesn't is what the next begins with."""
     options, tries = payload.options, Tries.model_validate_json(context.checkpoint or "{}")

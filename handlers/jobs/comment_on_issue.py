@@ -3,6 +3,7 @@
 from typing import Final
 
 from shared.issues.desk import at_desk
+from shared.issues.patience import patient
 from shared.issues.result import IssueArtifacts, IssueResult
 from shared.payloads.comment_on_issue import CommentOnIssuePayload
 from shared.runtime.context import Context
@@ -12,6 +13,7 @@ RIGHTS: Final = {"contents": "read", "issues": "write", "metadata": "read"}
 
 
 @job(CommentOnIssuePayload)
+@patient
 async def comment_on_issue(payload: CommentOnIssuePayload, context: Context) -> IssueResult:
     """Read, think, say it once."""
     async with at_desk(payload, context, RIGHTS) as desk:

@@ -1,6 +1,7 @@
 """`resolve_issue`: a change for one GitHub issue on a branch of its own, and a pull request that people decide on."""
 
 from shared.issues.desk import at_desk
+from shared.issues.patience import patient
 from shared.issues.resolving import handed_in, rights
 from shared.issues.result import IssueResult
 from shared.payloads.resolve_issue import ResolveIssuePayload
@@ -9,6 +10,7 @@ from shared.runtime.definition import job
 
 
 @job(ResolveIssuePayload)
+@patient
 async def resolve_issue(payload: ResolveIssuePayload, context: Context) -> IssueResult:
     """An answer that cannot be used is a failure like others: the job's next attempt asks again."""
     async with at_desk(payload, context, rights(allow_ci_files=payload.allow_ci_files)) as desk:

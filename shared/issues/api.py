@@ -1,6 +1,7 @@
 """One server's JSON API: what it answers is checked, what it refuses is one of our errors.
 
-asks for a pause (429, 503, a rate limit)     → Transient, with the pause that it asks for
+asks for a pause (429, 503, a rate limit)     → Transient("rate_limited"), with the pause that it asks for
+says that what was paid for is used up        → Permanent("quota_spent"): no pause brings it back
 408, 425, 5xx, no JSON                        → Transient
 a redirect, anything else of 300 and more     → Permanent
 
@@ -21,11 +22,17 @@ from shared.webhooks import RETRY_AFTER_MAX_S, asked_s
 
 SAID_CHARACTERS_MAX: Final = 160
 
+PAUSE_MIN_S: Final = 1.0
+"""Whoever asks for none at all is not asked again and again."""
+
 SECONDARY_PAUSE_S: Final = 60.0
 """Of GitHub's secondary limits that name none: https://docs.github.com/en/rest/using-the-rest-api/rate-limits-for-the-rest-api"""
 
 _PAUSES: Final = frozenset({429, 503, 529})
 _BROKEN: Final = frozenset({408, 425})
+
+_SPENT: Final = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})
+"""https://platform.openai.com/docs/guides/error-codes"""
 
 _JSON: Final[TypeAdapter[JsonValue]] = TypeAdapter(JsonValue)
 
@@ -57,7 +64,7 @@ class Api:
         try:
             return answer.status, from_json(answer.body)
         except ValueError:
-            raise self._nonsense("no JSON") from None
+            raise self.nonsense("no JSON") from None
 
     def read(self, form: type[M], document: JsonValue) -> M:
         """Raises Transient("unexpected_answer")."""
@@ -65,9 +72,9 @@ class Api:
             return TypeAdapter(form).validate_python(document)
         except ValidationError as error:
             place = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
-            raise self._nonsense(f"something unexpected in {self.known.scrub(place) or 'it'}") from None
+            raise self.nonsense(f"something unexpected in {self.known.scrub(place) or 'it'}") from None
 
-    def _nonsense(self, what: str) -> Transient:
+    def nonsense(self, what: str) -> Transient:
         return Transient("unexpected_answer", f"it answers {what}", field=self.who)
 
 
@@ -80,8 +87,10 @@ class Said(BaseModel):
 
 def refusal(answer: Answer, who: str, known: Known, now: int) -> LongshoreError:
     """What an answer that is no success means."""
-    status, said = answer.status, _said(answer.body, known)
+    status, (said, code) = answer.status, _said(answer.body, known)
     message = f"it answers {status}: {said}".removesuffix(": ")
+    if code in _SPENT:
+        return Permanent("quota_spent", message, field=who)
     pause_s = _pause_s(answer, said, now)
     if pause_s is not None:
         return Transient("rate_limited", message, field=who, retry_after_s=pause_s)
@@ -89,7 +98,10 @@ def refusal(answer: Answer, who: str, known: Known, now: int) -> LongshoreError:
         return Transient("unavailable", message, field=who)
     if 300 <= status < 400:
         return Permanent("redirected", f"{message}: it has moved, and a credential follows no redirect", field=who)
-    return Permanent("bad_credentials" if status == 401 else "refused", message, field=who)
+    if status == 401:
+        message += "; the secret's credential is wrong, revoked or expired: keep a new one"
+        return Permanent("bad_credentials", message, field=who)
+    return Permanent("refused", message, field=who)
 
 
 def _pause_s(answer: Answer, said: str, now: int) -> float | None:
@@ -97,19 +109,20 @@ def _pause_s(answer: Answer, said: str, now: int) -> float | None:
     if answer.status not in (403, *_PAUSES):
         return None
     if (asked := asked_s(answer.headers.get("retry-after"), now)) is not None:
-        return asked
+        return max(PAUSE_MIN_S, asked)
     reset = answer.headers.get("x-ratelimit-reset", "")
     if answer.headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
-        return min(max(1.0, int(reset[:12]) - now / 1000 + 1.0), RETRY_AFTER_MAX_S)
+        return min(max(PAUSE_MIN_S, int(reset[:12]) - now / 1000 + 1.0), RETRY_AFTER_MAX_S)
     is_limit = answer.status == 429 or (answer.status == 403 and "rate limit" in said.lower())
     return SECONDARY_PAUSE_S if is_limit else None
 
 
-def _said(body: bytes, known: Known) -> str:
+def _said(body: bytes, known: Known) -> tuple[str, str]:
+    """→ what it says, and OpenAI's word for it"""
     try:
         said = Said.model_validate_json(body)
-        inner = said.error.get("message") if isinstance(said.error, dict) else said.error
-        text = said.message or str(inner or "")
     except ValidationError:
-        text = ""
-    return known.scrub(" ".join(text.split()))[:SAID_CHARACTERS_MAX]
+        return "", ""
+    error = said.error if isinstance(said.error, dict) else {"message": said.error}
+    text = said.message or str(error.get("message") or "")
+    return known.scrub(" ".join(text.split()))[:SAID_CHARACTERS_MAX], str(error.get("code") or error.get("type") or "")

@@ -6,6 +6,7 @@ import re
 from typing import Annotated, Final, Self, TypeVar
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -21,6 +22,22 @@ from shared.errors import Permanent
 BaseUrl = Annotated[
     str, StringConstraints(pattern=r"^https?://[A-Za-z0-9.\[\]:_-]+(/[A-Za-z0-9._~/-]*)?$", max_length=512)
 ]
+
+_CREDENTIAL: Final = re.compile(r"[!-~]{1,4096}")
+
+
+def is_credential(text: str) -> bool:
+    """Can it stand in a header, and is it no JSON object?"""
+    return _CREDENTIAL.fullmatch(text) is not None and not text.startswith("{")
+
+
+def _checked(value: SecretStr) -> SecretStr:
+    if not is_credential(value.get_secret_value()):
+        raise ValueError("printable ASCII without blanks was expected")
+    return value
+
+
+Credential = Annotated[SecretStr, AfterValidator(_checked)]
 
 KNOWN_CHARACTERS_MIN: Final = 8
 """Of what is searched for: a shorter one would be found everywhere."""
@@ -45,7 +62,7 @@ class GithubConnection(_Connection):
     """`{"token": …}`, or an app's `{"app_id": …, "private_key": PEM}`; `api_url` for GitHub Enterprise Server."""
 
     api_url: BaseUrl = "https://api.github.com"
-    token: SecretStr | None = None
+    token: Credential | None = None
     app_id: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
     private_key: SecretStr | None = None
     installation_id: int | None = None
@@ -62,7 +79,7 @@ class ModelConnection(_Connection):
 
     base_url: BaseUrl
     model: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    api_key: SecretStr | None = None
+    api_key: Credential | None = None
     parameters: dict[str, JsonValue] = Field(default_factory=dict)
 
 

@@ -2,7 +2,8 @@
 
 - What was decided is kept (`context.once`): the commit that all is about, and the answer. A run that comes after
   another says and does the same.
-- What was done is found again: the comment by its marker, the branch by its name, the pull request by its branch.
+- What was done is found again: the comment by a mark that nobody else can know before it is there, the branch by its
+  name and our commit in it, the pull request by its branch.
 - The model's words pass `words`, its edits pass `patch`; it names no repository, branch or credential.
 """
 
@@ -16,7 +17,7 @@ from pydantic import BaseModel, JsonValue, SecretStr
 
 from shared.errors import Permanent
 from shared.issues import prompts
-from shared.issues.connection import GithubConnection, Known, ModelConnection, read_connection
+from shared.issues.connection import GithubConnection, Known, ModelConnection, is_credential, read_connection
 from shared.issues.github import BRANCH_PREFIX, Repository, repository
 from shared.issues.model import BEDROCK, Model, bedrock, endpoint
 from shared.issues.patch import Change, Proposal, applied, diff
@@ -24,6 +25,7 @@ from shared.issues.prompts import Choice, Remark
 from shared.issues.result import IssueArtifacts, IssueResult
 from shared.issues.shapes import Entry
 from shared.issues.words import harmless, marker, one_line
+from shared.job import rfc3339
 from shared.payloads.comment_on_issue import IssuePayload
 from shared.runtime.context import Context
 from shared.runtime.webhooks import may_be_local
@@ -46,6 +48,13 @@ class Material:
     tree_sha: str
     tree: Mapping[str, Entry]
     document: dict[str, JsonValue]
+
+
+class Mark(BaseModel):
+    """What tells our comment from one that looks like it, and how old it can be at most."""
+
+    word: str
+    since: str
 
 
 class Kept(BaseModel):
@@ -71,7 +80,8 @@ class Desk:
         """The issue, its comments, and which files there are."""
         number, name = self._payload.issue_number, self._payload.repo_full_name
         self._tell(0, f"read issue {number} of {name}")
-        issue, comments = await self._repo.issue(number), await self._repo.comments(number)
+        issue = await self._repo.issue(number)
+        comments = await self._repo.comments(number, count=issue.comments)
         base = Base.model_validate(await self._context.once("base", self._base))
         self._tell(1, f"list the files of {base.commit[:12]}")
         tree = await self._repo.tree(base.commit)
@@ -111,30 +121,30 @@ class Desk:
         return kept.proposal, change(kept.proposal, await self._read(material, kept.files))
 
     async def push(self, material: Material, proposal: Proposal, changes: list[Change]) -> tuple[str, str]:
-        """→ our branch, and the commit that it is at"""
+        """→ our branch, and the commit that we made for it"""
         branch = branch_name(self._payload.issue_number, self._context.job_id)
         self._tell(4, f"push {len(changes)} files to {branch}")
         for change in changes:
             self._tell(4, change.path, indent_level=1)
         if branch == material.base.branch:
             raise Permanent("not_ours", "the default branch is not written to", field="repo_full_name")
-        commit = await self._repo.head(branch)
-        if commit is None:
+
+        async def make(_: str) -> str:
             title = one_line(proposal.title, self._known)
             message = f"{title}\n\nFor #{self._payload.issue_number}.\n"
             files = {one.path: (one.mode, None if one.new is None else one.new.encode()) for one in changes}
-            made = await self._repo.commit(material.base.commit, material.tree_sha, files, message)
-            commit = await self._repo.make_branch(branch, made)
+            return await self._repo.commit(material.base.commit, material.tree_sha, files, message)
+
+        commit = await self._context.once("commit", make)
+        await self._repo.make_branch(branch, commit)
         return branch, commit
 
     async def pull_request(self, material: Material, proposal: Proposal, branch: str) -> str:
         """→ its URL"""
         self._tell(5, "open a pull request")
-        if (found := await self._repo.pull_request(branch)) is not None:
-            return found
         title, summary = one_line(proposal.title, self._known), harmless(proposal.summary, self._known)
-        body = f"For #{self._payload.issue_number}.\n\n{summary}\n\n{marker(self._context.job_id)}"
-        return await self._repo.make_pull_request(branch, material.base.branch, title, body)
+        body = f"For #{self._payload.issue_number}.\n\n{summary}"
+        return await self._repo.pull_request(branch, material.base.branch, title, body)
 
     async def comment(self, text: str) -> str:
         """Once. → its URL"""
@@ -178,11 +188,14 @@ class Desk:
         return {path: text for path in paths if (text := self._texts[path]) is not None}
 
     async def _comment(self, text: str) -> str:
-        own = marker(self._context.job_id)
-        for comment in await self._repo.comments(self._payload.issue_number):
-            if own in (comment.body or ""):
-                return comment.html_url
-        return await self._repo.add_comment(self._payload.issue_number, f"{text}\n\n{own}")
+        number, mark = self._payload.issue_number, Mark.model_validate(await self._context.once("mark", self._mark))
+        found = await self._repo.comment_with(marker(mark.word), number, since=mark.since)
+        return found or await self._repo.add_comment(number, f"{text}\n\n{marker(mark.word)}")
+
+    async def _mark(self, _: str) -> JsonValue:
+        """Kept before the comment is written. The hour is for clocks that differ."""
+        ports = self._context.ports
+        return {"word": ports.token(), "since": f"{rfc3339(ports.now() - 3_600_000)[:19]}Z"}
 
     def _tell(self, step: int, message: str, *, indent_level: int = 0) -> None:
         """A path is whatever somebody called it: nothing of it moves a terminal's cursor."""
@@ -212,7 +225,7 @@ async def at_desk(payload: IssuePayload, context: Context, rights: Mapping[str, 
 async def _github(payload: IssuePayload, context: Context, *, is_local: bool) -> GithubConnection:
     """A secret that is no JSON is a token, for github.com."""
     text = await context.secret(payload.github.partition("://")[2], field="github")
-    if not text.lstrip().startswith("{"):
+    if is_credential(text.strip()):
         return GithubConnection(token=SecretStr(text.strip()))
     return read_connection(GithubConnection, text, field="github", is_local=is_local)
 
@@ -223,8 +236,8 @@ def branch_name(issue_number: int, job_id: str) -> str:
 
 
 def _text(content: bytes) -> str | None:
-    """None: it is no text."""
+    """None: it is no text, or more than its tree said."""
     try:
-        return None if b"\0" in content else content.decode()
+        return None if b"\0" in content or len(content) > prompts.FILE_BYTES_MAX else content.decode()
     except UnicodeDecodeError:
         return None

@@ -2,7 +2,8 @@
 
 - Every path begins with the repository that the payload names; an app's token is asked for it alone, with no more
   rights than the job needs.
-- Nothing here changes or deletes a reference: branches are made, below `longshore/`, and left as they are.
+- Nothing here changes or deletes a reference: branches are made, below `longshore/`, and left as they are. One of our
+  name that does not hold our commit is somebody else's.
 - A file is what its tree says: 100644, 100755. Links, submodules and folders are none.
 """
 
@@ -18,14 +19,15 @@ from shared.errors import Permanent
 from shared.issues.api import Api
 from shared.issues.connection import GithubConnection, Known
 from shared.issues.http import net
-from shared.issues.shapes import About, Comment, Issue, Tree
+from shared.issues.shapes import About, Comment, Issue, PageUrl, Tree
 
 FIELD: Final = "github"
 TIMEOUT_S: Final = 30
 
 BRANCH_PREFIX: Final = "longshore/"
 
-COMMENT_PAGES_MAX: Final = 26
+COMMENTS_PAGE: Final = 30
+COMMENT_PAGES_MAX: Final = 84
 """GitHub allows 2,500 comments on an issue."""
 
 APP_TOKEN_S: Final = 540
@@ -50,7 +52,11 @@ class _Blob(BaseModel):
 
 
 class _Page(BaseModel):
-    html_url: str
+    html_url: PageUrl
+
+
+class _Comparison(BaseModel):
+    status: str
 
 
 class _Token(BaseModel):
@@ -79,15 +85,20 @@ class Repository:
             raise Permanent("no_such_issue", message, field="issue_number")
         return self._api.read(Issue, found)
 
-    async def comments(self, number: int) -> list[Comment]:
-        """All of them, the oldest first."""
-        found: list[Comment] = []
+    async def comments(self, number: int, *, count: int) -> list[Comment]:
+        """The newest of `count`, at least COMMENTS_PAGE where there are as many, the oldest first."""
+        last = max(1, -(-count // COMMENTS_PAGE))
+        return [one for page in range(max(1, last - 1), last + 1) for one in await self._comments(number, page)]
+
+    async def comment_with(self, mark: str, number: int, *, since: str) -> str | None:
+        """→ the URL of the one that holds `mark`, if it was written `since` (RFC 3339)."""
         for page in range(1, COMMENT_PAGES_MAX + 1):
-            some = await self._ask("GET", f"/issues/{number}/comments?per_page=100&page={page}")
-            found += (comments := self._api.read(list[Comment], some))
-            if len(comments) < 100:
+            some = await self._comments(number, page, f"&since={quote(since)}")
+            if (found := next((one for one in some if mark in (one.body or "")), None)) is not None:
+                return found.html_url
+            if len(some) < COMMENTS_PAGE:
                 break
-        return found
+        return None
 
     async def add_comment(self, number: int, body: str) -> str:
         """→ its URL"""
@@ -113,7 +124,10 @@ class Repository:
 
     async def blob(self, sha: str) -> bytes:
         blob = self._api.read(_Blob, await self._ask("GET", f"/git/blobs/{quote(sha)}"))
-        return base64.b64decode(blob.content) if blob.encoding == "base64" else blob.content.encode()
+        try:
+            return base64.b64decode(blob.content) if blob.encoding == "base64" else blob.content.encode()
+        except ValueError:
+            raise self._api.nonsense("no Base64") from None
 
     async def commit(self, parent: str, tree: str, files: Mapping[str, tuple[str, bytes | None]], message: str) -> str:
         """A commit that no branch holds yet, of path → (mode, content; None: it is deleted). → its SHA"""
@@ -125,24 +139,51 @@ class Repository:
         document: JsonValue = {"message": message, "tree": self._api.read(_Sha, made).sha, "parents": [parent]}
         return self._api.read(_Sha, await self._ask("POST", "/git/commits", document)).sha
 
-    async def make_branch(self, branch: str, commit: str) -> str:
-        """→ where the branch is now: one that is there already stays as it is."""
+    async def make_branch(self, branch: str, commit: str) -> None:
+        """Found where it is: at `commit`, or at what somebody has put on top of it.
+
+        Raises Permanent("not_ours"): another branch has that name.
+        """
         if not branch.startswith(BRANCH_PREFIX):
             raise Permanent("not_ours", f"no branch but {BRANCH_PREFIX}… is made", field="repo_full_name")
-        document: JsonValue = {"ref": f"refs/heads/{branch}", "sha": commit}
-        status, _ = await self._api.ask("POST", self._path("/git/refs"), document, expect=(422,))
-        return (await self.head(branch) or commit) if status == 422 else commit
+        head = await self.head(branch)
+        if head is None:
+            try:
+                await self._ask("POST", "/git/refs", {"ref": f"refs/heads/{branch}", "sha": commit})
+            except Permanent:
+                if (head := await self.head(branch)) is None:
+                    raise
+        if head not in (None, commit) and not await self._is_on_top(head or "", commit):
+            message = f"the branch {branch} holds something else than this job's commit: delete or rename it"
+            raise Permanent("not_ours", message, field="repo_full_name")
 
-    async def pull_request(self, branch: str) -> str | None:
-        """→ the URL of the one made of this branch, open or not."""
+    async def pull_request(self, branch: str, base: str, title: str, body: str) -> str:
+        """The URL of the one from `branch` to `base`, open or not, else of a new one."""
+        if (found := await self._pull_request(branch, base)) is not None:
+            return found
+        document: JsonValue = {"title": title, "head": branch, "base": base, "body": body}
+        try:
+            return self._api.read(_Page, await self._ask("POST", "/pulls", document)).html_url
+        except Permanent:
+            if (found := await self._pull_request(branch, base)) is None:
+                raise
+            return found
+
+    async def _pull_request(self, branch: str, base: str) -> str | None:
         owner = self._full_name.partition("/")[0]
-        query = f"head={quote(f'{owner}:{branch}', safe='')}&state=all&per_page=1"
+        query = f"head={quote(f'{owner}:{branch}', safe='')}&base={quote(base, safe='')}&state=all&per_page=1"
         found = self._api.read(list[_Page], await self._ask("GET", f"/pulls?{query}"))
         return found[0].html_url if found else None
 
-    async def make_pull_request(self, branch: str, base: str, title: str, body: str) -> str:
-        document: JsonValue = {"title": title, "head": branch, "base": base, "body": body}
-        return self._api.read(_Page, await self._ask("POST", "/pulls", document)).html_url
+    async def _is_on_top(self, head: str, commit: str) -> bool:
+        """The second page of a comparison, since the first one lists files."""
+        path = self._path(f"/compare/{quote(commit)}...{quote(head)}?per_page=1&page=2")
+        status, found = await self._api.ask("GET", path, expect=(404,))
+        return status != 404 and self._api.read(_Comparison, found).status == "ahead"
+
+    async def _comments(self, number: int, page: int, query: str = "") -> list[Comment]:
+        path = f"/issues/{number}/comments?per_page={COMMENTS_PAGE}&page={page}{query}"
+        return self._api.read(list[Comment], await self._ask("GET", path))
 
     async def _make_blob(self, content: bytes) -> str:
         document: JsonValue = {"content": base64.b64encode(content).decode(), "encoding": "base64"}

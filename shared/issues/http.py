@@ -16,9 +16,10 @@ import aiohttp
 from shared.errors import Permanent, Transient
 from shared.net.guard import Address, Guard, is_public
 
-ANSWER_BYTES_MAX: Final = 32 << 20
-"""A recursive tree is the longest: 100,000 entries of some 250 bytes."""
-
+ANSWER_BYTES_MAX: Final = 12 << 20
+"""The longest that GitHub gives are 30 comments of 65,536 characters, which JSON may write in 6 bytes each, and a
+recursive tree, 7 MB: https://docs.github.com/en/rest/git/trees#get-a-tree. As values it takes up to 36 times as much.
+"""
 
 _INSIDE: Final = tuple(ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
 
@@ -50,7 +51,12 @@ Exchange = Callable[[Request], Awaitable[Answer]]
 
 @asynccontextmanager
 async def net(
-    who: str, *, timeout_s: float, is_private: bool = False, is_local: bool = False
+    who: str,
+    *,
+    timeout_s: float,
+    bytes_max: int = ANSWER_BYTES_MAX,
+    is_private: bool = False,
+    is_local: bool = False,
 ) -> AsyncIterator[Exchange]:
     """Requests to `who`, the payload's field that names it. `is_private`: inside the worker's own network, too;
     `is_local`: on this machine, too."""
@@ -62,7 +68,7 @@ async def net(
         async def exchange(request: Request) -> Answer:
             guard.refused = False
             try:
-                return await _answer(session, request, who)
+                return await _answer(session, request, who, bytes_max)
             except (aiohttp.ClientError, OSError, ValueError) as error:
                 if guard.refused:
                     message = 'it leads to an address that is not public; its secret may say "private": true'
@@ -72,7 +78,7 @@ async def net(
         yield exchange
 
 
-async def _answer(session: aiohttp.ClientSession, request: Request, who: str) -> Answer:
+async def _answer(session: aiohttp.ClientSession, request: Request, who: str, bytes_max: int) -> Answer:
     headers = {"User-Agent": "Longshore", "Accept-Encoding": "identity", **request.headers}
     async with session.request(
         request.method, request.url, headers=headers, data=request.body, allow_redirects=False
@@ -80,8 +86,8 @@ async def _answer(session: aiohttp.ClientSession, request: Request, who: str) ->
         body = bytearray()
         async for chunk in answer.content.iter_any():
             body += chunk
-            if len(body) > ANSWER_BYTES_MAX:
-                raise Permanent("answer_too_large", f"it answers more than {ANSWER_BYTES_MAX:,} bytes", field=who)
+            if len(body) > bytes_max:
+                raise Permanent("answer_too_large", f"it answers more than {bytes_max:,} bytes", field=who)
         return Answer(answer.status, bytes(body), {name.lower(): value for name, value in answer.headers.items()})
 
 

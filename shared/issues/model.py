@@ -26,6 +26,12 @@ TIMEOUT_S: Final = 120
 ANSWER_BYTES_MAX: Final = 300_000
 """It is kept beside the job's row, which has room for 350,000."""
 
+ENVELOPE_BYTES_MAX: Final = 2 << 20
+"""Of an endpoint's whole answer: JSON may write each of those bytes in six."""
+
+TOKENS_MAX: Final = 10**9
+_USED: Final = ("prompt_tokens", "completion_tokens")
+
 BEDROCK: Final = "bedrock://"
 BEDROCK_VARIABLE: Final = "LONGSHORE_BEDROCK_MODEL"
 
@@ -74,14 +80,9 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-
-
 class _Completion(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
+    usage: JsonValue = None
 
 
 @asynccontextmanager
@@ -92,7 +93,9 @@ async def endpoint(
     known.learn(connection.api_key)
     key = None if connection.api_key is None else connection.api_key.get_secret_value()
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-    async with net(FIELD, timeout_s=TIMEOUT_S, is_private=connection.private, is_local=is_local) as exchange:
+    async with net(
+        FIELD, timeout_s=TIMEOUT_S, bytes_max=ENVELOPE_BYTES_MAX, is_private=connection.private, is_local=is_local
+    ) as exchange:
         api = Api(exchange, connection.base_url, headers, FIELD, known, now)
 
         async def talk(instructions: str, document: str) -> Said:
@@ -105,9 +108,9 @@ async def endpoint(
                 "POST", "/chat/completions", body | connection.parameters | {"messages": messages}
             )
             completion = api.read(_Completion, answer)
-            first, usage = completion.choices[0], completion.usage or _Usage()
+            first, used = completion.choices[0], [_used(completion.usage, one) for one in _USED]
             _check_end(first.finish_reason)
-            return Said(first.message.content or "", usage.prompt_tokens, usage.completion_tokens)
+            return Said(first.message.content or "", *used)
 
         yield Model(talk, known)
 
@@ -128,6 +131,12 @@ async def bedrock(reference: str, *, known: Known) -> AsyncIterator[Model]:
             return Said(text, *tokens)
 
         yield Model(talk, known)
+
+
+def _used(usage: JsonValue, name: str) -> int:
+    """As far as it can be believed: for a model's books no answer is thrown away."""
+    count = usage.get(name) if isinstance(usage, dict) else None
+    return count if type(count) is int and 0 <= count <= TOKENS_MAX else 0
 
 
 def _check_end(reason: str | None) -> None:

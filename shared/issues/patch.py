@@ -35,20 +35,29 @@ _CI_FOLDERS: Final = (
     ".forgejo/",
     ".woodpecker/",
     ".tekton/",
+    ".teamcity/",
+    ".semaphore/",
+    ".azure-pipelines/",
+    ".devcontainer/",
+    ".vscode/",
+    ".husky/",
 )
 _CI_FILES: Final = frozenset(
     {
         "codeowners", ".travis.yml", "jenkinsfile", "azure-pipelines.yml", "azure-pipelines.yaml", "appveyor.yml",
         ".appveyor.yml", "bitbucket-pipelines.yml", ".drone.yml", ".woodpecker.yml", ".cirrus.yml", "buildspec.yml",
-        "cloudbuild.yaml", ".pre-commit-config.yaml", "renovate.json", "action.yml", "action.yaml",
+        "cloudbuild.yaml", ".pre-commit-config.yaml", "renovate.json", "action.yml", "action.yaml", ".renovaterc",
+        ".renovaterc.json", "renovate.json5", ".mergify.yml", ".devcontainer.json", "lefthook.yml", ".drone.jsonnet",
     }
 )  # fmt: skip
-"""What runs, or decides who may, without anybody's looking: GitHub's, and other services' that read the same tree."""
+"""What runs, or decides who may, without anybody's looking: GitHub's, other services' and editors' that read the same
+tree."""
 
 _NEVER: Final = frozenset({".gitmodules", ".gitattributes"})
 
-_GIT: Final = re.compile(r"\.git|git~\d+")
-"""`.git` as file systems may spell it: https://github.com/git/git/blob/master/path.c, is_ntfs_dotgit"""
+_SHORT: Final = re.compile(r"[^.]{1,8}~\d+(\..*)?")
+"""How Windows may call any file in short, `.git` and `.github` among them:
+https://github.com/git/git/blob/master/path.c, is_ntfs_dotgit"""
 
 
 class Form(BaseModel):
@@ -116,8 +125,9 @@ def applied(
     Raises Unusable, which names the path and what is wrong with it.
     """
     now: dict[str, str | None] = {}
+    spelt = {folded_path(path): path for path in tree}
     for edit in edits:
-        if problem := path_problem(edit.path, tree, allow_ci_files=allow_ci_files):
+        if problem := path_problem(edit.path, tree, allow_ci_files=allow_ci_files) or _twin(edit.path, tree, spelt):
             raise Unusable(f"{edit.path!r}: {problem}")
         now[edit.path] = _edited(edit, now.get(edit.path, files.get(edit.path)), tree)
     changes = [
@@ -134,11 +144,12 @@ def path_problem(path: str, tree: Mapping[str, Entry], *, allow_ci_files: bool) 
     parts = path.split("/")
     if any(_is_odd(part) for part in parts):
         return "a plain relative path was expected"
-    if any(_GIT.fullmatch(part.casefold()) for part in parts) or parts[-1].casefold() in _NEVER:
+    folded = folded_path(path).split("/")
+    if ".git" in folded or folded[-1] in _NEVER:
         return "git's own files are not changed"
     if not allow_ci_files and is_ci(path):
         return "what runs with the repository's rights is not changed"
-    above = ("/".join(parts[:depth]) for depth in range(1, len(parts)))
+    above = _and_above(path)[:-1]
     if blocking := next((folder for folder in above if folder in tree and tree[folder].type != "tree"), None):
         return f"{blocking!r} is no folder"
     if path in tree and tree[path].mode not in REGULAR:
@@ -146,9 +157,14 @@ def path_problem(path: str, tree: Mapping[str, Entry], *, allow_ci_files: bool) 
     return None
 
 
+def folded_path(path: str) -> str:
+    """The same for all spellings that some file system, or some reader, takes for one."""
+    return unicodedata.normalize("NFKC", path).casefold()
+
+
 def is_ci(path: str) -> bool:
     """Whichever way it is spelt: some file systems, and some services, take one for the other."""
-    folded = path.casefold()
+    folded = folded_path(path)
     return folded.startswith(_CI_FOLDERS) or folded.rpartition("/")[2] in _CI_FILES or ".gitlab-ci" in folded
 
 
@@ -188,10 +204,25 @@ def _check(changes: list[Change]) -> None:
         raise Unusable(f"{clash!r}: it cannot be both a file and a folder")
 
 
+def _twin(path: str, tree: Mapping[str, Entry], spelt: Mapping[str, str]) -> str | None:
+    """`LINK/x` beside a link named `link`: a checkout on a Mac writes through it."""
+    for name in _and_above(path):
+        other = spelt.get(folded_path(name), name)
+        if name not in tree and other != name:
+            return f"its name is too much like that of {other!r}"
+    return None
+
+
+def _and_above(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+
+
 def _is_odd(part: str) -> bool:
     return (
         part in ("", ".", "..")
         or part[-1] in ". "
+        or _SHORT.fullmatch(part) is not None
         or any(character in '\\:*?"<>|' or unicodedata.category(character)[0] == "C" for character in part)
     )
 

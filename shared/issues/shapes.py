@@ -1,6 +1,11 @@
 """What GitHub tells, as far as it is looked at."""
 
-from pydantic import BaseModel
+from typing import Annotated
+
+from pydantic import BaseModel, NonNegativeInt, StringConstraints
+
+PageUrl = Annotated[str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=1024)]
+"""What people are led to."""
 
 
 class User(BaseModel):
@@ -17,10 +22,11 @@ class Issue(BaseModel):
     body: str | None = None
     state: str = "open"
     user: User | None = None
+    comments: NonNegativeInt = 0
 
 
 class Comment(BaseModel):
-    html_url: str = ""
+    html_url: PageUrl
     body: str | None = None
     user: User | None = None
 

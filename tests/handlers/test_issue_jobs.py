@@ -92,10 +92,24 @@ def test_a_rate_limit_is_waited_for_as_long_as_it_says(longshore: Longshore, ser
     )
     job = longshore.submit(JOBS[1])
     drained = longshore.drain(with_scheduled=True)
-    assert (drained.retried, drained.succeeded) == (1, 1)
+    assert (drained.snoozed, drained.retried, drained.succeeded) == (1, 0, 1)
     assert longshore.clock.now() >= begun + 3_000_000
     assert longshore.job(job.job_id).status == "SUCCESS"
     assert len(servers.mind.seen) == 2, "what the model said is kept"
+
+
+def test_a_limit_that_is_never_over_ends_the_job_after_a_day(longshore: Longshore, servers: Servers) -> None:
+    begun = longshore.clock.now()
+    servers.github.trouble = lambda _: (429, {"message": "slow"}, {"Retry-After": "3000"})
+    job = longshore.submit(JOBS[0])
+    drained = longshore.drain(with_scheduled=True)
+    assert (drained.failed, drained.retried, longshore.job(job.job_id).status) == (1, 4, "FAILED")
+    assert 15 < drained.snoozed < 30
+    assert longshore.clock.now() - begun < 36 * 3600 * 1000
+    assert "rate_limited" in str(longshore.result(job.job_id).error)
+    servers.begin()
+    longshore.redrive(job.job_id)
+    assert longshore.drain(with_scheduled=True).succeeded == 1
 
 
 def test_a_failed_job_tells_why_and_a_redrive_makes_its_last_try_again(longshore: Longshore, servers: Servers) -> None:

@@ -1,7 +1,9 @@
 """`comment_on_issue`, `resolve_issue`, `auto_resolve_issue`: a GitHub and a model of our own, over real HTTP."""
 
 import asyncio
+import gzip
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, cast
 
@@ -16,11 +18,12 @@ from handlers.jobs.resolve_issue import resolve_issue
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
 from shared.issues.desk import branch_name
 from shared.issues.http import Request
+from shared.issues.patch import Unusable
 from shared.issues.result import IssueResult
 from shared.memory.ports import memory_ports
 from shared.memory.secrets import MemorySecrets
 from shared.memory.side import MemorySide
-from shared.outcomes import Proceed
+from shared.outcomes import Proceed, Snooze
 from shared.payloads import read_payload
 from shared.runtime.context import Context
 from shared.runtime.definition import JobType
@@ -119,10 +122,10 @@ def _this_machine_may_listen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_comment_is_written_by_a_model_that_has_read_the_issue_and_the_code() -> None:
     story = Story(thinking({"comment": "It subtracts."}, files=["shop/add.py", "picture.png", "link", "none.py"]))
-    story.github.comments.append({"html_url": "x", "body": "me too", "user": {"login": "bob"}})
+    story.github.comments.append({"html_url": "https://github.test/x", "body": "me too", "user": {"login": "bob"}})
     result = story.done("comment_on_issue")
     assert result.artifacts.comment_url == "https://github.test/c/2"
-    assert story.github.comments[1]["body"] == "It subtracts.\n\n<!-- longshore job_1 -->"
+    assert re.fullmatch(r"It subtracts\.\n\n<!-- longshore \w{16} -->", story.github.comments[1]["body"])
     asked = story.mind.documents[-1]
     assert asked["issue"]["body"] == "add(1, 2) is -1"
     assert asked["comments"] == [{"author": "bob", "body": "me too"}]
@@ -158,7 +161,7 @@ def test_an_issue_is_resolved_on_a_branch_of_its_own_with_a_pull_request() -> No
     assert github.commits[made.commit_hash or ""]["message"] == "Add adds\n\nFor #7.\n"
     (pull,) = github.pulls
     assert (pull["head"], pull["base"], pull["title"]) == (made.branch_name, "main", "Add adds")
-    assert pull["body"] == "For #7.\n\nIt added wrongly.\n\n<!-- longshore job_1 -->"
+    assert pull["body"] == "For #7.\n\nIt added wrongly."
     assert made.pull_request_url in github.comments[0]["body"]
     assert github.commits[github.branches["main"]]["message"] == "first"
     assert result.success
@@ -237,33 +240,65 @@ def test_a_repeat_asks_nobody_and_finds_what_is_there() -> None:
     assert (len(story.github.comments), len(story.github.pulls), len(story.github.branches)) == (1, 1, 2)
 
 
-def test_what_was_posted_by_a_run_that_could_not_say_so_is_found_by_its_marker() -> None:
+def done_but_not_told(github: Github, end: str) -> Callable[[Request], Reply | None]:
+    """GitHub does what a POST to `…end` asks for, and its answer is lost."""
+
+    def trouble(request: Request) -> Reply | None:
+        if request.method != "POST" or not request.url.endswith(end):
+            return None
+        github.trouble = lambda _: None
+        github.answer(request)
+        return 502, b"<html>"
+
+    return trouble
+
+
+def test_what_was_posted_by_a_run_that_could_not_say_so_is_found_by_its_mark() -> None:
     story = Story(thinking({"comment": "It subtracts."}))
-    story.github.comments += [{"html_url": str(n), "body": "chatter"} for n in range(230)]
-    story.github.comments[220]["body"] = "It subtracts.\n\n<!-- longshore job_1 -->"
-    assert story.done("comment_on_issue").artifacts.comment_url == "220"
-    assert len(story.github.comments) == 230
+    story.github.trouble = done_but_not_told(story.github, "/comments")
+    assert story.fails("comment_on_issue").code == "unavailable"
+    chatter = [{"html_url": "https://github.test/x", "body": "chatter"} for n in range(70)]
+    story.github.comments[:0] = chatter
+    assert story.done("comment_on_issue").artifacts.comment_url == "https://github.test/c/1"
+    assert len(story.github.comments) == 71
 
 
-def test_a_branch_that_appears_meanwhile_is_our_own() -> None:
-    """Of a run before, whose answer was lost or slow."""
+@pytest.mark.parametrize("end", ["/git/refs", "/pulls"])
+def test_what_appears_meanwhile_is_our_own(end: str) -> None:
+    """Of a run before, whose answer was lost or slow: GitHub does it, and says that it is there already."""
     story = Story(thinking(proposal(FIX)))
-    main = story.github.branches["main"]
 
-    def meanwhile(request: Request) -> None:
-        if request.url.endswith("/git/refs"):
-            story.github.branches[branch_name(7, "job_1")] = main
+    def meanwhile(request: Request) -> Reply | None:
+        if request.method != "POST" or not request.url.endswith(end):
+            return None
+        story.github.trouble = lambda _: None
+        story.github.answer(request)
+        return 422, {"message": "it exists already"}
 
     story.github.trouble = meanwhile
-    assert story.done("resolve_issue").artifacts.commit_hash == main
+    made = story.done("resolve_issue").artifacts
+    assert story.github.branches[made.branch_name or ""] == made.commit_hash
+    assert [made.pull_request_url] == [pull["html_url"] for pull in story.github.pulls]
 
 
 def test_a_branch_that_somebody_went_on_with_is_left_as_it_is() -> None:
     story = Story(thinking(proposal(FIX)))
-    branch = story.done("resolve_issue").artifacts.branch_name or ""
-    story.github.branches[branch] = theirs = story.github.branches["main"]
-    assert story.done("resolve_issue").artifacts.commit_hash == theirs
+    story.github.trouble = done_but_not_told(story.github, "/git/refs")
+    assert story.fails("resolve_issue").code == "unavailable"
+    branch, ours = branch_name(7, "job_1"), story.github.branches[branch_name(7, "job_1")]
+    story.github.branches[branch] = theirs = story.github.add_commit("more", story.github.add_tree({}), [ours])
+    made = story.done("resolve_issue").artifacts
+    assert (made.commit_hash, len(story.github.pulls)) == (ours, 1)
     assert story.github.branches[branch] == theirs
+
+
+def test_a_branch_that_may_not_be_made_is_no_success() -> None:
+    story = Story(thinking(proposal(FIX)))
+    story.github.trouble = lambda one: (
+        (422, {"message": "Repository rule violations found"}) if one.url.endswith("/git/refs") else None
+    )
+    error = story.fails("resolve_issue", create_pr=False)
+    assert (error.code, error.message) == ("refused", "it answers 422: Repository rule violations found")
 
 
 def test_another_job_has_a_branch_of_its_own() -> None:
@@ -365,59 +400,110 @@ def answering(*reply: Any, method: str = "GET") -> Callable[[Any], Reply | None]
 
 
 RESET = str(NOW // 1000 + 90)
+SOON = {"Retry-After": "5"}
 
 
 @pytest.mark.parametrize(
-    ("reply", "code", "pause_s"),
+    ("reply", "pause_s"),
     [
-        ((429, {"message": "slow"}, {"Retry-After": "17"}), "rate_limited", 17),
-        ((403, {"message": "secondary"}, {"Retry-After": "17"}), "rate_limited", 17),
-        ((403, {}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": RESET}), "rate_limited", 91),
-        ((403, {"message": "You have exceeded a secondary rate limit"}), "rate_limited", 60),
-        ((429, {}), "rate_limited", 60),
-        ((503, b"down"), "unavailable", None),
-        ((500, b"down"), "unavailable", None),
-        ((200, b"<html>"), "unexpected_answer", None),
-        ((200, []), "unexpected_answer", None),
-        ((401, {"message": f"no {TOKEN}"}), "bad_credentials", 0),
-        ((403, {"message": "Resource not accessible by integration"}), "refused", 0),
-        ((301, {}, {"Location": "http://169.254.169.254/"}), "redirected", 0),
-        ((404, {"message": "Not Found"}), "no_such_issue", 0),
+        ((429, {"message": "slow"}, {"Retry-After": "17"}), 17),
+        ((429, {"message": "slow"}, {"Retry-After": "0"}), 1),
+        ((429, {"message": "slow"}, {"Retry-After": "9" * 400}), 6 * 3600),
+        ((403, {"message": "secondary"}, {"Retry-After": "17"}), 17),
+        ((403, {}, {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": RESET}), 91),
+        ((403, {"message": "You have exceeded a secondary rate limit"}), 60),
+        ((429, {}), 60),
     ],
 )
-def test_what_github_says_is_understood(reply: Any, code: str, pause_s: float | None) -> None:
+def test_a_pause_that_is_asked_for_costs_no_attempt(reply: Any, pause_s: float) -> None:
     story = Story(thinking({"comment": "Yes."}))
     story.github.trouble = answering(*reply)
-    error = story.fails("comment_on_issue")
-    assert error.code == code
-    assert isinstance(error, Permanent) if pause_s == 0 else cast("Transient", error).retry_after_s == pause_s
+    outcome = story.run("comment_on_issue")
+    assert isinstance(outcome, Snooze)
+    assert (pause_s <= outcome.delay_s <= 1.5 * pause_s, outcome.reason) == (True, "rate_limited github")
     assert len(story.github.seen) == 1
 
 
+def test_a_models_pause_costs_no_attempt_either() -> None:
+    story = Story(Mind(lambda *_: (429, {"error": {"message": f"slow, {API_KEY}"}}, SOON)))
+    outcome = story.run("comment_on_issue")
+    assert isinstance(outcome, Snooze)
+    assert (5 <= outcome.delay_s <= 7.5, outcome.reason) == (True, "rate_limited model")
+
+
 @pytest.mark.parametrize(
-    ("reply", "code", "pause_s"),
+    ("reply", "code", "kind"),
     [
-        ((429, {"error": {"message": f"slow, {API_KEY}"}}, {"Retry-After": "5"}), "rate_limited", 5),
-        ((529, {"error": {"message": "Overloaded"}}), "unavailable", None),
-        ((400, {"error": "too long"}), "refused", 0),
-        ((401, {"error": {"message": API_KEY}}), "bad_credentials", 0),
-        ((200, {"choices": []}), "unexpected_answer", None),
-        ((200, {"choices": [{"message": {"content": "{"}, "finish_reason": "length"}]}), "unusable_answer", None),
-        ((200, {"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}), "model_refused", 0),
+        ((503, b"down"), "unavailable", Transient),
+        ((500, b"down"), "unavailable", Transient),
+        ((200, b"<html>"), "unexpected_answer", Transient),
+        ((200, b"\xff\xfe{}"), "unexpected_answer", Transient),
+        ((200, b"[" * 1_000_000), "unexpected_answer", Transient),
+        ((200, gzip.compress(b"[]" * 1_000_000), {"Content-Encoding": "gzip"}), "unexpected_answer", Transient),
+        ((200, []), "unexpected_answer", Transient),
+        ((401, {"message": f"no {TOKEN}"}), "bad_credentials", Permanent),
+        ((403, {"message": "Resource not accessible by integration"}), "refused", Permanent),
+        ((301, {}, {"Location": "http://169.254.169.254/"}), "redirected", Permanent),
+        ((307, {}, {"Location": "https://elsewhere.test/"}), "redirected", Permanent),
+        ((404, {"message": "Not Found"}), "no_such_issue", Permanent),
     ],
 )
-def test_what_the_models_server_says_is_understood(reply: Any, code: str, pause_s: float | None) -> None:
+def test_what_github_says_is_understood(reply: Any, code: str, kind: type[LongshoreError]) -> None:
+    story = Story(thinking({"comment": "Yes."}))
+    story.github.trouble = answering(*reply)
+    error = story.fails("comment_on_issue")
+    assert (error.code, type(error)) == (code, kind)
+    assert len(story.github.seen) == 1
+
+
+def test_an_expired_credential_is_told_by_its_field_and_what_to_do() -> None:
+    story = Story(thinking({"comment": "Yes."}))
+    story.github.token = "another"
+    error = story.fails("comment_on_issue")
+    assert (error.code, error.field) == ("bad_credentials", "github")
+    assert error.message == (
+        "it answers 401: Bad credentials; the secret's credential is wrong, revoked or expired: keep a new one"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reply", "code", "kind"),
+    [
+        ((503, {"error": {"message": "Overloaded"}}), "unavailable", Transient),
+        ((529, {"error": {"message": "Overloaded"}}), "unavailable", Transient),
+        ((429, {"error": {"message": API_KEY, "code": "insufficient_quota"}}, SOON), "quota_spent", Permanent),
+        ((429, {"error": {"type": "insufficient_quota"}}), "quota_spent", Permanent),
+        ((400, {"error": "too long"}), "refused", Permanent),
+        ((401, {"error": {"message": API_KEY}}), "bad_credentials", Permanent),
+        ((308, {}, {"Location": "http://10.0.0.1/"}), "redirected", Permanent),
+        ((200, {"choices": []}), "unexpected_answer", Transient),
+        ((200, b"data: {}"), "unexpected_answer", Transient),
+        ((200, {"choices": [{"message": {"content": ["a"]}}]}), "unexpected_answer", Transient),
+        ((200, {"choices": [{"message": {"content": None, "tool_calls": [{}]}}]}), "unusable_answer", Unusable),
+        ((200, {"choices": [{"message": {"content": None, "refusal": "No."}}]}), "unusable_answer", Unusable),
+        ((200, {"choices": [{"message": {"content": "{"}, "finish_reason": "length"}]}), "unusable_answer", Unusable),
+        (
+            (200, {"choices": [{"message": {"content": ""}, "finish_reason": "content_filter"}]}),
+            "model_refused",
+            Permanent,
+        ),
+        ((200, b" " * 5_000_000), "answer_too_large", Permanent),
+    ],
+)
+def test_what_the_models_server_says_is_understood(reply: Any, code: str, kind: type[LongshoreError]) -> None:
     story = Story(Mind(lambda *_: reply))
     error = story.fails("comment_on_issue")
-    assert (error.code, error.field) == (code, "model")
-    assert isinstance(error, Permanent) if pause_s == 0 else cast("Transient", error).retry_after_s == pause_s
+    assert (error.code, error.field, type(error)) == (code, "model", kind)
 
 
-def test_an_answer_without_end_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shared.issues.http.ANSWER_BYTES_MAX", 10_000)
-    story = Story(thinking({"comment": "Yes."}))
-    story.github.issue["body"] = "x" * 20_000
-    assert story.fails("comment_on_issue").code == "answer_too_large"
+def test_what_a_model_says_that_it_used_is_no_reason_to_fail() -> None:
+    usage = {"prompt_tokens": -(10**30), "completion_tokens": "many"}
+
+    def says(instructions: str, _: Json) -> Json:
+        words = '{"files": []}' if '"files"' in instructions else '{"comment": "Yes."}'
+        return 200, {"choices": [{"message": {"content": words}}], "usage": usage}
+
+    assert Story(Mind(says)).done("comment_on_issue").metadata["tokens"] == {"in": 0, "out": 0}
 
 
 def test_repositories_that_nothing_can_be_done_with_say_so() -> None:

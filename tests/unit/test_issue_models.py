@@ -1,7 +1,8 @@
 """Amazon Bedrock as a model, and which addresses a connection may lead to."""
 
 import asyncio
-from collections.abc import Callable
+import contextlib
+from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from shared.errors import LongshoreError, Permanent, Transient, WorldFault
 from shared.issues.connection import Known
-from shared.issues.http import may_reach
+from shared.issues.http import Request, may_reach, net
 from shared.issues.model import BEDROCK_VARIABLE, bedrock
 from shared.issues.patch import Unusable
 from shared.issues.prompts import Remark
@@ -100,3 +101,61 @@ def test_who_may_be_reached(address: str, *, public: bool, private: bool, local:
     assert may_reach(found, is_private=False, is_local=False) is public
     assert may_reach(found, is_private=True, is_local=False) is private
     assert may_reach(found, is_private=False, is_local=True) is local
+
+
+async def _exchange(speak: Callable[[asyncio.StreamWriter], Awaitable[None]], **limits: Any) -> tuple[str, int]:
+    """→ the error's code, and how many bytes were sent before it. `speak` is called again and again."""
+    sent, gone = 0, asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        await reader.readuntil(b"\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not writer.is_closing() and sent < 1 << 26:
+                await speak(writer)
+                await writer.drain()
+                sent += 1 << 16
+        writer.close()
+        gone.set()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with net("github", is_local=True, **limits) as exchange:
+            with pytest.raises(LongshoreError) as caught:
+                await exchange(Request("GET", url, {}))
+        await gone.wait()
+    return caught.value.code, sent
+
+
+def test_an_answer_without_end_is_left_where_it_is_too_much() -> None:
+    begun: list[bool] = []
+
+    async def speak(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"" if begun else b"HTTP/1.1 200 OK\r\nContent-Length: 10000000000\r\n\r\n")
+        begun.append(True)
+        writer.write(b"x" * (1 << 16))
+
+    code, sent = asyncio.run(_exchange(speak, timeout_s=30, bytes_max=1 << 20))
+    assert code == "answer_too_large"
+    assert sent < 1 << 25
+
+
+def test_headers_without_end_are_left_too() -> None:
+    begun: list[bool] = []
+
+    async def speak(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"" if begun else b"HTTP/1.1 200 OK\r\n")
+        begun.append(True)
+        writer.write(b"X-Header: y\r\n" * 5_000)
+
+    code, sent = asyncio.run(_exchange(speak, timeout_s=30))
+    assert code == "unreachable"
+    assert sent < 1 << 25
+
+
+def test_a_server_that_drips_is_left_when_its_time_is_over() -> None:
+    async def speak(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        await asyncio.sleep(0)
+
+    assert asyncio.run(_exchange(speak, timeout_s=0.05))[0] == "unreachable"
