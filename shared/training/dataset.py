@@ -150,7 +150,11 @@ def _parquet_rows(file: IO[bytes]) -> Iterator[Row]:
 
 
 def _plain(value: object) -> Value:
-    """Times, decimals and what else Parquet knows, as text."""
+    """Bytes are text; times, decimals and what else Parquet knows are made so."""
+    if isinstance(value, dict | list):
+        raise Permanent("bad_dataset", "a Parquet column of lists or of structures: plain values alone", field=FIELD)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
     return cast("Value", value) if value is None or isinstance(value, str | float | int) else str(value)
 
 

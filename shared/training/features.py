@@ -2,7 +2,7 @@
 
 Text      words and pairs of neighbours, each at the place that its hash says; the values have length 1
 Tabular   a number, as standard deviations from the mean, at its column's place; any other value, a missing number
-          too, as 1 at the place that the hash of "column=value" says
+          too, as 1 at the place that the hash of "column=value" says. NaN and infinity are missing numbers
 
 Place 0 is 1 in every row. Hashes are CRC-32, the same everywhere and for ever, so a model needs no vocabulary.
 """
@@ -24,6 +24,9 @@ TEXT_CHARACTERS_MAX: Final = 100_000
 
 DEVIATIONS_MAX: Final = 10.0
 """One wild number must not outweigh all others."""
+
+NUMBER_MAX: Final = 1e100
+"""Its square, too, is finite."""
 
 _WORDS: Final = re.compile(r"\w+|[^\w\s]")
 
@@ -102,7 +105,7 @@ class _Seen:
     def note(self, value: Value) -> None:
         number = number_of(value)
         if number is None:
-            self.is_numeric = self.is_numeric and value is None
+            self.is_numeric = self.is_numeric and (value is None or _is_no_finite_number(value))
             return
         self.count += 1
         away = number - self.mean
@@ -137,13 +140,24 @@ class Survey:
 
 def number_of(value: Value) -> float | None:
     """A number in quotes is one: CSV has no other. What is not finite is none."""
+    number = _as_float(value)
+    return number if number is not None and abs(number) < NUMBER_MAX else None
+
+
+def _is_no_finite_number(value: Value) -> bool:
+    """ "nan" in CSV, and how other programs write a gap in a column of numbers; too large a one, too."""
+    return _as_float(value) is not None and number_of(value) is None
+
+
+def _as_float(value: Value) -> float | None:
     if value is None or isinstance(value, bool):
         return None
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except ValueError:
         return None
-    return number if math.isfinite(number) and abs(number) < 1e100 else None
 
 
 def _terms(words: Sequence[str]) -> Iterator[str]:

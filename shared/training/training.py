@@ -9,6 +9,7 @@ Rules of this file:
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -231,7 +232,7 @@ def sided(dataset: Dataset, settings: Settings, look: Callable[[], object]) -> I
         if number % LOOK_EVERY_ROWS == 0:
             look()
         label = row.get(settings.label_column)
-        if label in (None, ""):
+        if label in (None, "") or (isinstance(label, float) and math.isnan(label)):  # how some programs write a gap
             raise _wrong("no_label", f"row {number} has nothing in the column {settings.label_column!r}")
         yield row, str(label), _hash(row, settings) < limit
 

@@ -6,13 +6,13 @@ import hashlib
 import io
 import json
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from typing import Any
 
 import numpy as np
 import pytest
-from arro3.core import Array, DataType, Table
+from arro3.core import Array, DataType, Table, list_array
 from arro3.io import write_parquet
 from pydantic import JsonValue
 
@@ -21,7 +21,7 @@ from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
 from shared.runtime.run import Stop
 from shared.training import dataset, training
-from shared.training.features import TextFeatures
+from shared.training.features import TabularFeatures, TextFeatures
 from shared.training.model import Model, Spec, read_model, read_tensors, tensor_bytes
 from shared.training.watch import Watch
 from tests.databases import Jobs
@@ -35,6 +35,7 @@ WORDS = {
     "outage": "down error timeout slow crash unreachable broken",
     "praise": "thanks great love fast helpful wonderful nice",
 }
+UTF8 = DataType.utf8()
 COMMON = "the a my your it is was very today please team we"
 
 
@@ -73,10 +74,17 @@ def as_csv(rows: list[dict[str, object]] | list[dict[str, str]]) -> bytes:
     return out.getvalue().encode()
 
 
-def as_parquet(rows: list[dict[str, str]]) -> bytes:
-    columns = [Array([row[name] for row in rows], DataType.utf8()) for name in rows[0]]
+def as_parquet(rows: Sequence[Mapping[str, object]], kind: DataType = UTF8) -> bytes:
+    columns = [Array([row[name] for row in rows], kind) for name in rows[0]]
     out = io.BytesIO()
     write_parquet(Table.from_arrays(columns, names=list(rows[0])), out)
+    return out.getvalue()
+
+
+def parquet_of_lists() -> bytes:
+    lists = list_array(Array([0, 1, 2], DataType.int32()), Array(["a", "b"], UTF8))
+    out = io.BytesIO()
+    write_parquet(Table.from_arrays([lists, Array(["x", "y"], UTF8)], names=["text", "label"]), out)
     return out.getvalue()
 
 
@@ -153,11 +161,27 @@ def test_a_classifier_of_rows_takes_numbers_words_and_gaps(jobs: Jobs) -> None:
         list(model.predict(["red"]))
 
 
+@pytest.mark.parametrize("gap", ["nan", "NaN", "inf", "-Infinity", "1e300", "1e999"])
+def test_a_gap_that_is_written_as_no_number_leaves_a_column_of_numbers(jobs: Jobs, gap: str) -> None:
+    rows = flowers(300)
+    said = [row | {"length": gap if row["length"] is None else row["length"]} for row in rows]
+    jobs.bodies[f"{MINE}empty.csv"], jobs.bodies[f"{MINE}said.csv"] = as_csv(rows), as_csv(said)
+    models = [tune(jobs, name, "new:tabular", label_column="is_big") for name in ("empty.csv", "said.csv")]
+    features = model_of(jobs, models[1]).spec.features
+    assert isinstance(features, TabularFeatures)
+    assert [column.name for column in features.numeric] == ["length"]
+    twin = model_of(jobs, models[0]).spec.features
+    assert isinstance(twin, TabularFeatures)
+    assert features.numeric[0].mean == pytest.approx(twin.numeric[0].mean, abs=1)
+
+
 def test_the_same_rows_in_any_format_make_the_same_model(jobs: Jobs) -> None:
     rows = texts(300)
-    for name, body in (("jsonl", as_jsonl(rows)), ("CSV", as_csv(rows)), ("bin", as_parquet(rows))):
-        jobs.bodies[f"{MINE}a.{name}"] = body
-    models = [tune(jobs, "a.jsonl"), tune(jobs, "a.CSV"), tune(jobs, "a.bin", dataset_format="parquet")]
+    binary = as_parquet([{name: value.encode() for name, value in row.items()} for row in rows], DataType.binary())
+    bodies = {"jsonl": as_jsonl(rows), "CSV": as_csv(rows), "bin": as_parquet(rows), "parquet": binary}
+    jobs.bodies.update({f"{MINE}a.{name}": body for name, body in bodies.items()})
+    models = [tune(jobs, f"a.{name}") for name in ("jsonl", "CSV", "parquet")]
+    models.append(tune(jobs, "a.bin", dataset_format="parquet"))
     assert len({body_of(jobs, result) for result in models}) == 1
 
 
@@ -316,6 +340,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "one label": ("csv", b"text,label\na,b\nc,b\n", "one_class"),
     "no such column": ("csv", b"words,label\na,b\nc,d\n", "wrong_columns"),
     "no label": ("jsonl", b'{"text":"a","label":"b"}\n{"text":"a"}\n', "no_label"),
+    "a label that is no number": ("jsonl", b'{"text":"a","label":NaN}\n', "no_label"),
     "an empty label": ("csv", b"text,label\na,\n", "no_label"),
     "a long label": (
         "jsonl",
@@ -337,6 +362,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "columns without end": ("jsonl", as_jsonl([{f"c{n}": "1", "label": str(n % 2)} for n in range(1300)]), "too_large"),
     "a thousand labels": ("jsonl", as_jsonl([{"text": "a", "label": str(n)} for n in range(1001)]), "too_many_classes"),
     "no Parquet": ("parquet", b"PAR1" + bytes(100), "bad_dataset"),
+    "lists in Parquet": ("parquet", parquet_of_lists(), "bad_dataset"),
     "half a Parquet": ("parquet", as_parquet(texts(50))[:-30], "bad_dataset"),
     "too few for a split": ("csv", b"text,label\na,b\na,c\n", "too_few_rows"),
 }
