@@ -1,6 +1,8 @@
 """What template.yaml promises, and no linter checks: numbers that fit each other, rights, durability."""
 
+import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,6 +77,20 @@ def granted(role: str, queue: str) -> set[str]:
 
 def listed(value: str | list[str]) -> list[str]:
     return [value] if isinstance(value, str) else value
+
+
+def test_all_that_a_role_may_fits_what_iam_takes() -> None:
+    """10,240 characters without blanks; some are left for a longer stack's name and for types to come:
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+    sizes: Counter[str] = Counter()
+    for role in TEMPLATE.of_type("AWS::IAM::Role"):
+        for policy in role.properties.get("Policies", []):
+            sizes[role.logical_id] += len(json.dumps(policy["PolicyDocument"], separators=(",", ":")))
+    for policy in TEMPLATE.of_type("AWS::IAM::Policy"):
+        for name in policy.properties["Roles"]:
+            document = json.dumps(policy.properties["PolicyDocument"], separators=(",", ":"))
+            sizes[name.removeprefix(f"{STACK}-")] += len(document)
+    assert {name: size for name, size in sizes.items() if size > 9_000} == {}
 
 
 # --- a job type is a turn of the loop ---
