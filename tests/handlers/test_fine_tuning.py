@@ -259,13 +259,14 @@ def test_the_same_text_is_never_learned_from_and_judged_by() -> None:
 SMALL = {"epochs": 3, "batch_size": 16, "validation_split": 0.2}
 
 
-def long_tuned(long: LongJobs, **how: bool) -> ProcessResult:
-    long.jobs.bodies[f"{MINE}mail.jsonl"] = as_jsonl(texts(200))
+def long_tuned(long: LongJobs, model_id: str = "new:text", **how: bool) -> ProcessResult:
+    rows = as_jsonl(texts(200)) if model_id == "new:text" else as_jsonl(flowers(200)).replace(b"is_big", b"label")
+    long.jobs.bodies[f"{MINE}mail.jsonl"] = rows
     options = {"early_stop": True, "save_checkpoints": True}
     result = long.run(
         "fine_tuning",
         **how,
-        model_id="new:text",
+        model_id=model_id,
         dataset_path=f"{URL}mail.jsonl",
         training_config=SMALL,
         options=options,
@@ -274,11 +275,12 @@ def long_tuned(long: LongJobs, **how: bool) -> ProcessResult:
     return result
 
 
+@pytest.mark.parametrize("model_id", ["new:text", "new:tabular"])
 @pytest.mark.parametrize("invocation_s", [4, 7, 12])
-def test_an_interrupted_training_makes_the_bits_of_one_that_was_not(invocation_s: int) -> None:
+def test_an_interrupted_training_makes_the_bits_of_one_that_was_not(invocation_s: int, model_id: str) -> None:
     whole, pieces = LongJobs(), LongJobs(invocation_s=invocation_s)
-    first = long_tuned(whole)
-    again = long_tuned(pieces, answers_lost=True)
+    first = long_tuned(whole, model_id)
+    again = long_tuned(pieces, model_id, answers_lost=True)
     assert pieces.invocations > 2
     assert body_of(pieces.jobs, again) == body_of(whole.jobs, first)
     assert again.data["history"] == first.data["history"]
