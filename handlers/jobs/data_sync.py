@@ -10,33 +10,23 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from shared.databases import reading, same_file, writing
-from shared.databases.dry_run import telling_changes
-from shared.databases.engine import Database, Reader, Writer
-from shared.databases.export import stored
+from shared.databases.engine import Reader, Writer
 from shared.databases.fence import pass_fence
 from shared.databases.outcome import Outcome, answer, ended, leave, paused, resumed
 from shared.databases.place import RowErrors
 from shared.databases.progress import Meter, Watch
-from shared.databases.schema import Schema
 from shared.databases.session import Session
-from shared.databases.sync import (
-    Act,
-    Plan,
-    SyncPlace,
-    leave_keyless_out,
-    make_plan,
-    read_source,
-    step,
-    writing_changes,
-)
+from shared.databases.sync.place import SyncPlace, keep_differences, keep_place, kept_place
+from shared.databases.sync.plan import Plan, make_plan
+from shared.databases.sync.tell import telling_changes
+from shared.databases.sync.walk import Act, leave_keyless_out, walk
+from shared.databases.sync.write import writing_changes
 from shared.errors import LongshoreError, Permanent
 from shared.outcomes import Partial, Proceed
 from shared.payloads.data_sync import DataSyncPayload
-from shared.payloads.results import Artifact, ProcessResult
+from shared.payloads.results import ProcessResult
 from shared.runtime.context import Context
 from shared.runtime.definition import job
-
-TRANSACTION_S: Final = 60.0
 
 _LEFT: Final[TypeAdapter[Outcome | SyncPlace]] = TypeAdapter(Outcome | SyncPlace)
 
@@ -61,21 +51,20 @@ async def data_sync(payload: DataSyncPayload, context: Context) -> ProcessResult
 async def _written(
     payload: DataSyncPayload, context: Context, source: Session[Reader], target: Session[Writer]
 ) -> ProcessResult | Partial | Proceed:
-    plan = make_plan(payload, await source.run(_schema), await target.run(_schema))
+    plan = await make_plan(payload, source, target)
     fence = await target.run(pass_fence, context.job_id, context.epoch)
-    place = resumed(fence, _LEFT, begun=fence.kept and context.checkpoint is not None) or await _checkpoint(context)
-    if isinstance(place, Outcome):
-        return answer(place)
+    left = resumed(fence, _LEFT, begun=fence.kept and context.checkpoint is not None)
+    if isinstance(left, Outcome):
+        return answer(left)
+    place = left or await kept_place(context.artifacts, context.checkpoint)
     with RowErrors(place) as errors:
-        if place.after is None:
-            await source.run(leave_keyless_out, plan, errors)
         act = await target.run(writing_changes, plan, place, errors, payload.options.errors_max)
-        await _walk(context, source, target, plan, place=place, act=act, delete=payload.options.delete)
+        await _walk(context, source, target, plan, place=place, errors=errors, act=act)
         if not place.ended:
             place = await paused(context.artifacts, place, errors)
             await target.run(leave, fence, place)
-            return Proceed(await _keep(context, place))
-        outcome = await ended(_result(place), context.artifacts, place, errors)
+            return Proceed(await keep_place(context.artifacts, place))
+        outcome = await ended(place.result(), context.artifacts, place, errors)
     await target.run(leave, fence, outcome)
     return answer(outcome)
 
@@ -83,19 +72,17 @@ async def _written(
 async def _told(
     payload: DataSyncPayload, context: Context, source: Session[Reader], target: Session[Reader]
 ) -> ProcessResult | Partial | Proceed:
-    plan = make_plan(payload, await source.run(_schema), await target.run(_schema))
-    place = await _checkpoint(context)
+    plan = await make_plan(payload, source, target)
+    place = await kept_place(context.artifacts, context.checkpoint)
     with RowErrors(place) as errors:
-        if place.after is None:
-            await source.run(leave_keyless_out, plan, errors)
         lines = bytearray()
         act = telling_changes(plan, place, lines, payload.options.differences_max)
-        await _walk(context, source, target, plan, place=place, act=act, delete=payload.options.delete)
-        differences = await _keep_differences(context, place, lines)
+        await _walk(context, source, target, plan, place=place, errors=errors, act=act)
+        differences = await keep_differences(context.artifacts, place, lines)
         if not place.ended:
             place = await paused(context.artifacts, place, errors)
-            return Proceed(await _keep(context, place))
-        result = _result(place)
+            return Proceed(await keep_place(context.artifacts, place))
+        result = place.result()
         result.data["differences"] = differences.model_dump(mode="json", exclude_none=True)
         outcome = await ended(result, context.artifacts, place, errors)
     outcome.result.artifact = outcome.result.artifact or differences
@@ -109,60 +96,14 @@ async def _walk(
     plan: Plan,
     *,
     place: SyncPlace,
+    errors: RowErrors,
     act: Act,
-    delete: bool,
 ) -> None:
-    """Page by page, at least one, as far as time allows."""
     watch = Watch(lambda: context.time_left_s)
-    whole_s = watch.left_s()
-    meter = Meter(
-        context.progress, await source.run(lambda there: there.rows_expected(plan.source.table)), place.compared
-    )
-    stream = await source.run(read_source, plan, place.after)
-    while not place.ended:
-        done = place.compared
-        await source.run(lambda _: stream.fill())
-        await target.run(step, plan, place, stream, act, delete=delete)
-        meter(place.compared - done)
-        if watch.short() or whole_s - watch.left_s() > TRANSACTION_S:
-            return
-
-
-def _schema(database: Database) -> Schema:
-    return database.schema()
-
-
-def _result(place: SyncPlace) -> ProcessResult:
-    counts = {"inserted": place.inserted, "updated": place.updated, "deleted": place.deleted}
-    return ProcessResult(
-        data={**counts, "unchanged": place.unchanged}, records_processed=sum(counts.values()), tables_processed=1
-    )
-
-
-async def _checkpoint(context: Context) -> SyncPlace:
-    """For whom no fence tells."""
-    if context.checkpoint is None:
-        return SyncPlace()
-    return SyncPlace.model_validate_json(
-        b"".join([chunk async for chunk in context.artifacts.read(context.checkpoint)])
-    )
-
-
-async def _keep(context: Context, place: SyncPlace) -> str:
-    async with context.artifacts.create("place.json") as upload:
-        await upload.write(place.model_dump_json().encode())
-    return upload.url
-
-
-async def _keep_differences(context: Context, place: SyncPlace, lines: bytearray) -> Artifact:
-    """Those of earlier invocations, and of this one."""
-    async with context.artifacts.create("differences.jsonl") as upload:
-        if place.differences:
-            async for chunk in context.artifacts.read(place.differences):
-                await upload.write(chunk)
-        await upload.write(bytes(lines))
-    place.differences = upload.url
-    return stored(upload, place.told)
+    if place.after is None:
+        await source.run(leave_keyless_out, plan, errors)
+    rows = await source.run(lambda there: there.rows_expected(plan.source.table))
+    await walk(source, target, plan, place, act, watch=watch, tell=Meter(context.progress, rows, place.compared))
 
 
 @contextmanager

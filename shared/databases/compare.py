@@ -60,6 +60,8 @@ def key_part(source: Column, source_kind: Kind, target: Column, target_kind: Kin
     numeric = _meaning(source, source_kind, target, target_kind) in ("number", "bool")
 
     def part(value: Value) -> KeyPart:
+        if type(value) is int:  # as most are
+            return 0, value
         found = _number(value) if numeric or not isinstance(value, str) else value
         if isinstance(found, bytes):
             return 2, found

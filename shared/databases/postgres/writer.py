@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
 import psycopg
 from psycopg import IsolationLevel
@@ -13,6 +14,8 @@ from shared.databases.postgres.encoding import typed_select
 from shared.databases.postgres.faults import postgres_fault
 from shared.databases.schema import Kind, Schema, Table, quoted
 from shared.errors import LongshoreError
+
+CURSOR_ROWS: Final = 1_000
 
 
 class PostgresWriter:
@@ -60,7 +63,10 @@ class PostgresWriter:
             return cursor.rowcount
 
     def rows(self, table: Table) -> Iterator[Row]:
-        return iter(self.execute(typed_select(table)[0]))
+        """A cursor's, which sees nothing that is written later."""
+        self.execute(f"DECLARE longshore_rows NO SCROLL CURSOR FOR {typed_select(table)[0]}")
+        while page := self.execute(f"FETCH {CURSOR_ROWS} FROM longshore_rows"):
+            yield from page
 
     def commit(self) -> None:
         self._connection.commit()

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from shared.databases.engine import Row, Value
-from shared.databases.sync import Act, Changes, Plan, SyncPlace
+from shared.databases.sync.place import SyncPlace
+from shared.databases.sync.plan import Plan
+from shared.databases.sync.walk import Act, Changes
 
 DIFFERENCES_BYTES_MAX: Final = 8 << 20
 

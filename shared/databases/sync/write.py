@@ -1,0 +1,90 @@
+"""What differs, written: deletes, then updates, then inserts.
+
+A row that the target refuses is left out and told; the others go on.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from shared.databases.engine import Row, Writer, by_halves
+from shared.databases.place import RowErrors
+from shared.databases.schema import Column, Table, quote, quoted
+from shared.databases.sync.place import SyncPlace
+from shared.databases.sync.plan import Plan
+from shared.databases.sync.walk import Act, Changes
+from shared.errors import LongshoreError, Permanent
+from shared.payloads.results import RowError
+
+STAGE: Final = "longshore_stage"
+
+Put = Callable[[Sequence[Row]], None]
+
+
+def writing_changes(database: Writer, plan: Plan, place: SyncPlace, errors: RowErrors, errors_max: int) -> Act:
+    """What writes them, and counts what was written."""
+    table = plan.target.table
+    temporary, until = ("TEMPORARY", " ON COMMIT DROP" if database.kind == "postgresql" else "")
+    columns = quoted(table.column_names)
+    database.execute(f"CREATE {temporary} TABLE {STAGE}{until} AS SELECT {columns} FROM {table.identifier} WHERE 1 = 0")
+    put: dict[str, Put] = {
+        "deleted": _staged(database, table, _delete(plan)),
+        "updated": _staged(database, table, _update(plan)),
+        "inserted": lambda rows: database.insert(table, rows),
+    }
+
+    def write(changes: Changes) -> None:
+        updates = [after for _, after in changes.updates]
+        for kind, rows in (("deleted", changes.deletes), ("updated", updates), ("inserted", changes.inserts)):
+            done = by_halves(
+                database, _put(put[kind], rows), range(len(rows)), _leave_out(plan, rows, errors, errors_max)
+            )
+            setattr(place, kind, getattr(place, kind) + done)
+
+    return write
+
+
+def _put(put: Put, rows: Sequence[Row]) -> Callable[[range], None]:
+    return lambda part: put(rows[part.start : part.stop])
+
+
+def _leave_out(
+    plan: Plan, rows: Sequence[Row], errors: RowErrors, errors_max: int
+) -> Callable[[int, LongshoreError], None]:
+    def leave_out(place: int, fault: LongshoreError) -> None:
+        key = ", ".join(str(rows[place][column]) for column in plan.target.key)
+        message = f"key {key}: {fault.message}"
+        errors.add(RowError(table=plan.target.table.name, field=fault.field, code=fault.code, message=message))
+        if errors.count > errors_max:
+            raise Permanent("too_many_errors", f"more than {errors_max} rows (errors_max); the last: {message}")
+
+    return leave_out
+
+
+def _staged(database: Writer, table: Table, statement: str) -> Put:
+    """Rows into a table of their own, from where one statement takes them."""
+    stage = Table(STAGE, table.columns)
+
+    def put(rows: Sequence[Row]) -> None:
+        database.execute(f"DELETE FROM {stage.identifier}")
+        database.insert(stage, rows)
+        database.execute(statement)
+
+    return put
+
+
+def _delete(plan: Plan) -> str:
+    names = quoted(column.name for column in _key_columns(plan))
+    return f"DELETE FROM {plan.target.table.identifier} WHERE ({names}) IN (SELECT {names} FROM {STAGE})"
+
+
+def _update(plan: Plan) -> str:
+    """Nobody asks for it where all columns are the key's."""
+    table = plan.target.table
+    keys = [quote(column.name) for column in _key_columns(plan)]
+    values = ", ".join(f"{name} = s.{name}" for name in map(quote, table.column_names) if name not in keys)
+    same = " AND ".join(f"t.{name} = s.{name}" for name in keys)
+    return f"UPDATE {table.identifier} AS t SET {values} FROM {STAGE} AS s WHERE {same}"
+
+
+def _key_columns(plan: Plan) -> list[Column]:
+    return [plan.target.table.columns[place] for place in plan.target.key]
