@@ -240,8 +240,10 @@ class Secrets(Protocol):
 
 
 class Mail(Protocol):
-    async def send(self, message: bytes, *, sender: str, recipients: Sequence[str]) -> str:
+    async def send(self, message: bytes, *, sender: str, recipients: Sequence[str], tags: Mapping[str, str]) -> str:
         """Hand over one mail (RFC 5322), once: nothing on the way repeats it. → the id that it was given.
+
+        `tags` come back with what is told of it later: letters, digits, `_` and `-`.
 
         It was surely not taken after Permanent("mail_refused") and Transient, which says how long to pause; after
         WorldFault nobody knows.

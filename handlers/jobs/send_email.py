@@ -5,13 +5,16 @@ a mark is written before the mail is handed over, and whoever finds it without a
 """
 
 import os
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
 from shared.errors import Permanent, Transient, WorldFault
+from shared.mail.bounces import forget, noted
 from shared.mail.compose import File, composed
 from shared.payloads.download import file_name
+from shared.payloads.mail_event import JOB_TAG
 from shared.payloads.results import ProcessResult
 from shared.payloads.send_email import SendEmailPayload
 from shared.runtime.context import Context, Snooze
@@ -21,6 +24,9 @@ from shared.runtime.documents import SIDE_RETENTION_MS
 SENDER: Final = "LONGSHORE_EMAIL_FROM"
 ATTACHED_BYTES_MAX: Final = 20 * 1024**2
 """SES takes 40 MB, of Base64: https://docs.aws.amazon.com/ses/latest/dg/quotas.html"""
+
+TAG: Final = re.compile(r"[A-Za-z0-9_-]+")
+"""https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html"""
 
 SPREAD: Final = 2.0
 """Mails that were throttled together come back over as long again."""
@@ -63,13 +69,30 @@ async def _files(payload: SendEmailPayload, context: Context) -> list[File]:
 
 async def _sent(payload: SendEmailPayload, context: Context, mail: bytes, sender: str, _key: str) -> str:
     """→ SES's id. A refusal that names an address is told of that address' field."""
+    await _look_for_bounces(payload, context)
     try:
         recipients = [address for _, address in payload.recipients]
-        return await context.ports.mail.send(mail, sender=sender, recipients=recipients)
+        tags = {
+            name: value
+            for name, value in (("tenant_id", context.tenant_id), (JOB_TAG, context.job_id))
+            if TAG.fullmatch(value)
+        }
+        return await context.ports.mail.send(mail, sender=sender, recipients=recipients, tags=tags)
     except Permanent as refusal:
         words = {word.strip(".,;:<>()[]'\"") for word in refusal.message.lower().split()}
         named = (field for field, address in payload.recipients if address.lower() in words)
         raise Permanent(refusal.code, refusal.message, field=next(named, None)) from None
+
+
+async def _look_for_bounces(payload: SendEmailPayload, context: Context) -> None:
+    whose, addresses = (context.ports, context.tenant_id), [address for _, address in payload.recipients]
+    if payload.despite_bounces:
+        await forget(*whose, addresses)
+    bounced = await noted(*whose, addresses)
+    for field, address in payload.recipients:
+        if address in bounced:
+            message = f"a mail to it came back {bounced[address]}; despite_bounces=true sends there again"
+            raise Permanent("address_bounced", message, field=field)
 
 
 async def _marked(context: Context, send: Callable[[str], Awaitable[str]], key: str) -> str:

@@ -32,6 +32,7 @@ KINDS: Final[Mapping[str, Kind]] = {
             "StreamArn": "arn:aws:dynamodb:{region}:{account}:table/{name}/stream/latest",
         },
     ),
+    "AWS::Events::Rule": Kind("Name", {"Ref": "{name}", "Arn": "arn:aws:events:{region}:{account}:rule/{name}"}),
     "AWS::IAM::Policy": Kind("PolicyName", {"Ref": "{name}"}),
     "AWS::IAM::Role": Kind("RoleName", {"Ref": "{name}", "Arn": "arn:aws:iam::{account}:role/{name}"}),
     "AWS::Lambda::Function": _FUNCTION,

@@ -20,12 +20,15 @@ from shared.aws.clients import Clients
 
 NOT_LOCAL: Final[Mapping[str, str]] = {
     "AWS::CloudWatch::Alarm": "nobody is on call for a laptop",
+    "AWS::Events::Rule": "SES tells of no mail here",
     "AWS::IAM::ManagedPolicy": "rights are not checked here",
     "AWS::IAM::Policy": "rights are not checked here",
     "AWS::IAM::Role": "rights are not checked here",
     "AWS::Lambda::EventSourceMapping": "is polled by the local cloud, which feeds its function",
     "AWS::Logs::LogGroup": "functions log to the local cloud's own log",
     "AWS::S3::BucketPolicy": "rights are not checked here",
+    "AWS::SES::ConfigurationSet": "mails go nowhere from a laptop",
+    "AWS::SES::ConfigurationSetEventDestination": "SES tells of no mail here",
     "AWS::SNS::Topic": "nobody is on call for a laptop",
     "AWS::SQS::QueuePolicy": "rights are not checked here",
     "AWS::Serverless::HttpApi": "is served by the local cloud's gateway, not at the endpoint",

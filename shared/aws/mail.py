@@ -4,7 +4,8 @@ It knows no idempotency token: what is asked twice is sent twice. So nothing is 
 answer is told that there was none.
 """
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from shared.aws.clients import Clients
@@ -12,6 +13,9 @@ from shared.aws.faults import AwsRefusal
 from shared.errors import Permanent, Transient, WorldFault
 
 SERVICE: Final = "sesv2"
+EVENTS: Final = "LONGSHORE_EMAIL_EVENTS"
+"""The configuration set by which SES tells of bounces."""
+
 PAUSE_S: Final = 5.0
 DOOR_PAUSE_S: Final = 60.0
 QUOTA_PAUSE_S: Final = 3600.0
@@ -36,7 +40,8 @@ class AwsMail:
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
-    async def send(self, message: bytes, *, sender: str, recipients: Sequence[str]) -> str:
+    async def send(self, message: bytes, *, sender: str, recipients: Sequence[str], tags: Mapping[str, str]) -> str:
+        told = {"ConfigurationSetName": os.environ[EVENTS]} if os.environ.get(EVENTS) else {}
         try:
             answer = await self._clients.call(
                 SERVICE,
@@ -44,6 +49,8 @@ class AwsMail:
                 FromEmailAddress=sender,
                 Destination={"BccAddresses": list(recipients)},
                 Content={"Raw": {"Data": message}},
+                EmailTags=[{"Name": name, "Value": value} for name, value in tags.items()],
+                **told,
             )
         except AwsRefusal as refusal:
             if refusal.code in _PAUSED:

@@ -27,6 +27,7 @@ from shared.payloads.format_instruction import FormatInstructionPayload
 from shared.payloads.generic import GenericPayload
 from shared.payloads.http_request import HttpRequestPayload
 from shared.payloads.import_note import ImportNotePayload
+from shared.payloads.mail_event import MailEventPayload
 from shared.payloads.parse_ingredient import ParseIngredientPayload
 from shared.payloads.redrive import RedrivePayload
 from shared.payloads.report import ReportPayload
@@ -54,6 +55,7 @@ AnyPayload = Annotated[
     | GenericPayload
     | HttpRequestPayload
     | ImportNotePayload
+    | MailEventPayload
     | ParseIngredientPayload
     | RedrivePayload
     | ReportPayload

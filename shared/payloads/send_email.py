@@ -55,7 +55,7 @@ class Attachment(Strict):
 
 class SendEmailPayload(Payload):
     """`subject`, `text` and `html` may hold `{{ name }}` for each of `values`. `delivery`: what it means that a worker
-    dies in the middle of sending, see docs/jobs/send_email.md."""
+    dies in the middle of sending, see docs/jobs/send_email.md. `despite_bounces`: forget that an address bounced."""
 
     policy: ClassVar[Policy] = Policy(timeout_s=60, attempts_max=5, base_delay_s=2.0, max_delay_s=300.0)
 
@@ -73,6 +73,7 @@ class SendEmailPayload(Payload):
     ] = Field(default_factory=dict)
     attachments: Annotated[tuple[Attachment, ...], Field(max_length=10)] = ()
     delivery: Literal["at_most_once", "at_least_once"] = "at_most_once"
+    despite_bounces: bool = False
 
     @property
     def recipients(self) -> tuple[tuple[str, str], ...]:

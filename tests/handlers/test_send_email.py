@@ -20,6 +20,7 @@ from infra.testing.faults import Fault, Plan
 from shared.aws.clients import Clients
 from shared.aws.mail import QUOTA_PAUSE_S, AwsMail
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient, WorldFault
+from shared.job import Job
 from shared.mail.compose import File, composed
 from shared.memory.mail import MemoryMail
 from shared.memory.objects import MemoryObjects
@@ -197,6 +198,100 @@ def test_a_refusal_names_the_field_of_the_address(longshore: Longshore) -> None:
     assert (error.code, error.field) == ("mail_refused", "cc.1")
 
 
+# --- what bounced -----------------------------------------------------------------------------------------------------
+
+
+BOUNCE: dict[str, Any] = {
+    "eventType": "Bounce",
+    "bounce": {
+        "bounceType": "Permanent", "bounceSubType": "General", "timestamp": "2017-08-05T00:41:02.669Z",
+        "bouncedRecipients": [
+            {"emailAddress": "Ann@example.com", "action": "failed", "status": "5.1.1",
+             "diagnosticCode": "smtp; 550 5.1.1 user unknown"},
+        ],
+        "feedbackId": "01000157c44f053b-61b59c11-9236-11e6-8f96-7be8aexample-000000",
+        "reportingMTA": "dsn; mta.example.com",
+    },
+    "mail": {
+        "timestamp": "2017-08-05T00:40:02.012Z", "source": "shop@example.com", "messageId": "EXAMPLE7c191be45",
+        "destination": ["ann@example.com"], "headersTruncated": False, "headers": [{"name": "Subject", "value": "x"}],
+        "commonHeaders": {"from": ["shop@example.com"], "subject": "x"},
+        "tags": {"ses:configuration-set": ["longshore"], "job_id": ["job_7"], "tenant_id": ["default"]},
+    },
+}  # fmt: skip
+"""https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-examples.html"""
+
+
+def tell(longshore: Longshore, event_id: str = "1", tenant_id: str = "default", **detail: object) -> Job:
+    """As the rule `MailEventRule` writes it; a test of the template holds them together."""
+    message = {"type": "mail_event", "job_id": f"mail-{event_id}", "tenant_id": tenant_id, "detail": BOUNCE | detail}
+    longshore.send("mail_event", json.dumps(message))
+    longshore.drain()
+    told = longshore.run(longshore.ports.jobs.get(tenant_id, f"mail-{event_id}"))
+    assert told is not None
+    return told
+
+
+def sent_to_ann(longshore: Longshore, **fields: object) -> tuple[str, str | None] | None:
+    submitted = longshore.submit(mail(to=["bob@example.com", "ann@example.com"], **fields))
+    longshore.drain(with_scheduled=True)
+    error = longshore.job(submitted).error
+    return None if error is None else (error.code, error.field)
+
+
+def test_no_mail_goes_where_one_came_back_until_it_is_wanted_all_the_same(longshore: Longshore) -> None:
+    assert sent_to_ann(longshore) is None
+    assert box(longshore).tags["tenant_id"] == "default"
+    assert box(longshore).tags["job_id"].startswith("job_")
+    told = tell(longshore)
+    assert told.status is Status.SUCCESS
+    assert '"sent_by":"job_7"' in (told.inline_result or "")
+    assert "Bounce of a mail by job_7" in (told.progress or "")
+    assert sent_to_ann(longshore) == ("address_bounced", "to.1")
+    assert len(box(longshore).sent) == 1
+    tell(longshore, "2")
+    assert sent_to_ann(longshore, despite_bounces=True) is None
+    assert sent_to_ann(longshore) is None
+
+
+@pytest.mark.parametrize(
+    ("detail", "refused"),
+    [
+        ({"eventType": "Complaint", "bounce": None, "complaint": {
+            "complainedRecipients": [{"emailAddress": "ann@example.com"}], "complaintFeedbackType": "abuse"}}, True),
+        ({"bounce": BOUNCE["bounce"] | {"bounceType": "Transient"}}, False),
+        ({"bounce": BOUNCE["bounce"] | {"bounceType": "Undetermined"}}, False),
+        ({"eventType": "Reject", "bounce": None, "reject": {"reason": "Bad content"}}, False),
+    ],
+)  # fmt: skip
+def test_what_passes_by_keeps_nobody_from_sending(
+    longshore: Longshore, detail: dict[str, object], refused: bool
+) -> None:
+    assert tell(longshore, **detail).status is Status.SUCCESS
+    assert (sent_to_ann(longshore) is not None) is refused
+
+
+def test_one_tenants_bounces_are_nobody_elses(longshore: Longshore) -> None:
+    tell(longshore, tenant_id="other")
+    assert sent_to_ann(longshore) is None
+
+
+def test_what_was_sent_before_it_bounced_was_sent(longshore: Longshore) -> None:
+    """The answer is kept, the settlement was lost: the next run does not look again."""
+    payload = mail(job_id="job_7")
+    first = longshore.perform(send_email, payload)
+    assert isinstance(first, Done)
+    tell(longshore)
+    assert isinstance(longshore.perform(send_email, payload), Done)
+    assert len(box(longshore).sent) == 1
+
+
+def test_nonsense_in_the_place_of_an_event_is_told_to_its_tenant(longshore: Longshore) -> None:
+    told = tell(longshore, eventType="Delivery")
+    assert told.status is Status.FAILED
+    assert '"field":"detail.eventType"' in (told.error or "")
+
+
 # --- how often --------------------------------------------------------------------------------------------------------
 
 
@@ -285,7 +380,7 @@ def said(status: int, code: str, message: str = "") -> tuple[LongshoreError, int
     async def story() -> LongshoreError:
         async with ses(answer) as port:
             with pytest.raises(LongshoreError) as caught:
-                await port.send(b"Subject: x\r\n\r\n", sender="a@example.com", recipients=["b@example.com"])
+                await port.send(b"Subject: x\r\n\r\n", sender="a@example.com", recipients=["b@example.com"], tags={})
             return caught.value
 
     return asyncio.run(story()), asked
@@ -316,7 +411,7 @@ def test_where_nobody_listens_nothing_was_sent() -> None:
     async def story() -> LongshoreError:
         clients = Clients(endpoint_url="http://127.0.0.1:1", region="us-east-1", credentials=("a", "b"))
         with pytest.raises(LongshoreError) as caught:
-            await AwsMail(clients).send(b"", sender="a@example.com", recipients=["b@example.com"])
+            await AwsMail(clients).send(b"", sender="a@example.com", recipients=["b@example.com"], tags={})
         await clients.close()
         return caught.value
 

@@ -12,6 +12,7 @@ import pytest
 from infra.local.intrinsics import Place
 from infra.local.template import Resource, Template, read_template
 from shared.audit import Problem
+from shared.envelope import Envelope, read_message
 from shared.lanes import LANES, queue_of, split
 from shared.moves import RETENTION_MS
 from shared.payloads import TYPES
@@ -27,6 +28,7 @@ TEMPLATE = read_template(
     {
         "SubnetIds": "subnet-1",
         "SecurityGroupIds": "sg-1",
+        "EmailFrom": "shop@example.com",
         "AlarmTopicArn": "arn:aws:sns:us-east-1:123456789012:alarms",
         "ArtifactsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1",
         "TrainingRoleArn": "arn:aws:iam::123456789012:role/training",
@@ -375,3 +377,38 @@ def test_in_the_cloud_no_tenant_reaches_what_the_workers_reach() -> None:
     assert re.search(r'OpenDatabases:\n    Type: String\n    Default: "0"\n', text)
     variables = TEMPLATE.resources["ExtractFunction"].properties["Environment"]["Variables"]
     assert variables["LONGSHORE_OPEN_DATABASES"] == "1", "on a laptop: infra/local/template.py"
+
+
+# --- what SES tells ---------------------------------------------------------------------------------------------------
+
+
+def test_what_ses_tells_becomes_a_job_of_whose_mail_it_was() -> None:
+    """https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html"""
+    rule = TEMPLATE.resources["MailEventRule"].properties
+    (target,) = rule["Targets"]
+    detail = {"eventType": "Reject", "mail": {"messageId": "m", "tags": {"tenant_id": ["acme"], "job_id": ["job_1"]}}}
+    event: Any = {"id": "7bf73129-1428-4cd3-a780-95db273d1602", "source": "aws.ses", "detail": detail}
+    body = target["InputTransformer"]["InputTemplate"]
+    for name, path in target["InputTransformer"]["InputPathsMap"].items():
+        found = event
+        for step in re.findall(r"\w+", path):
+            found = found[int(step)] if step.isdigit() else found[step]
+        body = body.replace(f"<{name}>", found if isinstance(found, str) else json.dumps(found))
+    read = read_message(body, job_type="mail_event", message_id="1")
+    assert isinstance(read, Envelope)
+    assert (read.tenant_id, read.job_id, read.problem) == ("acme", f"mail-{event['id']}", None)
+    pattern = rule["EventPattern"]
+    assert pattern["detail"]["mail"]["tags"] == {"ses:configuration-set": [STACK], "tenant_id": [{"exists": True}]}
+
+
+def test_nobody_from_outside_but_that_rule_may_send_to_a_queue() -> None:
+    (policy,) = TEMPLATE.of_type("AWS::SQS::QueuePolicy")
+    (statement,) = policy.properties["PolicyDocument"]["Statement"]
+    arn = "arn:aws:events:us-east-1:123456789012:rule/some-stack-mail-events"
+    assert statement == {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": f"arn:aws:sqs:us-east-1:123456789012:{STACK}-mail_event",
+        "Condition": {"ArnEquals": {"aws:SourceArn": arn}},
+    }

@@ -34,7 +34,7 @@ EXAMPLES: Final = {
     "import_note": ("database=kitchen.db --file note.yaml", "database=kitchen.db url=s3://BUCKET/…/note.html"),
     "parse_ingredient": ("text='1 1/2 cups flour, sifted'",),
     "format_instruction": ("text='Bake for 20 minutes'",),
-    "categorize": ("database=kitchen.db note_id=note_1",),
+    "categorize": ("database=kitchen.db note_id=5f2a91c04be84d0e9a7c3d1f60b2e8aa",),
     "download": ("url=https://example.com/film.mp4 media_types=video/*",),
     "fine_tuning": ("model_id=new:text dataset_path=s3://BUCKET/…/tickets.csv",),
     "transcode": ("source=s3://BUCKET/…/film.mp4 height=480", "source=s3://BUCKET/…/film.mp4 height=720 codec=vp9"),
@@ -47,6 +47,7 @@ EXAMPLES: Final = {
         "method=POST url=https://crm.example/contacts json:='{\"name\": \"Ann\"}' headers.Authorization='Bearer secret://crm'",
     ),
     "send_email": ("to=ann@example.com subject='Hello {{ name }}' text='Dear {{ name }}' values.name=Ann",),
+    "mail_event": ("--file event.yaml",),
     "generic": ("operation=count parameters.to:=20", 'operation=echo parameters:=\'{"hello": "world"}\''),
 }
 
