@@ -18,12 +18,12 @@ demo: install            ## run the main job end to end on the embedded local cl
 test: install $(SAM)/.done browser  ## every test, the template gates included
 	$(RUN)pytest -n 2 --dist loadfile
 
-check: install           ## format, lint, types, layers, shape
+check: install           ## format, lint, types, layers, shape, what the docs show
 	$(RUN)ruff format --check .
 	$(RUN)ruff check .
 	$(RUN)mypy
 	$(RUN)lint-imports --no-cache
-	$(RUN)pytest tests/test_shape.py tests/unit/test_template_rules.py
+	$(RUN)pytest tests/test_shape.py tests/unit/test_template_rules.py tests/unit/test_docs.py
 
 sim: install             ## live through 2,000 worlds of bad weather; make sim SEED=7 tells the story of one
 	$(RUN)python -m tests.simulation $(SEED)
