@@ -12,7 +12,7 @@ LASAGNE = """<!DOCTYPE html>
 <div>For the sauce:</div>
 <div>1 1/2 lbs ground beef</div><div>2 28-oz cans crushed tomatoes</div>
 <div>3 cloves garlic, minced</div><div>salt to taste</div>
-<div>For the rest:</div>
+<div>For the rest</div>
 <div>12 lasagne noodles</div><div>1&frac12; cups ricotta &amp; parmesan</div><div>1 egg (beaten) with 1 tbsp water</div>
 <div><br/></div>
 <h2>Method</h2>

@@ -10,13 +10,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from shared.recipes.names import singular
 from shared.recipes.segments import Quantity, Token, adjacent
-from shared.recipes.words import FEW, NUMBERS, PARTS, UNITS, Unit
+from shared.recipes.words import FEW, NOT_UNITS, NUMBERS, PARTS, UNITS, Unit
 
 RANGES: Final = frozenset({"-", "–", "—", "‐", "‑", "−", "to", "or"})
 HYPHENS: Final = RANGES - {"to", "or"}
 SLASHES: Final = frozenset({"/", "⁄", "∕"})
 TIMES: Final = frozenset({"x", "×"})
+DOZEN: Final = frozenset({"dozen", "doz"})
 DENOMINATOR_MAX: Final = 64
 
 
@@ -47,16 +49,15 @@ def amount(tokens: Sequence[Token], place: int) -> tuple[Amount, int] | None:
     first, behind = found
     low = high = first.value
     rule = first.rule
-    if at(tokens, behind) in RANGES and (second := number(tokens, behind + 1)) and not _begins_size(tokens, second[1]):
+    other = _behind_hyphen(tokens, behind)
+    if at(tokens, other) in RANGES and (second := number(tokens, other + 1)) and not _begins_size(tokens, second[1]):
         value = second[0].value
         if value > low:
             high, rule, behind = value, "range", second[1]
-        elif at(tokens, behind) in HYPHENS and low.denominator == 1 and second[0].rule == "fraction" and value < 1:
-            low, high, rule, behind = low + value, low + value, "mixed number", second[1]
         else:
             return None
-    if at(tokens, behind) == "dozen":
-        low, high, rule, behind = low * 12, high * 12, "dozen", behind + 1
+    if at(tokens, behind) in DOZEN:
+        low, high, rule, behind = low * 12, high * 12, "dozen", behind_dot(tokens, behind + 1)
     return None if _is_something_else(tokens, behind) else (Amount(Quantity(low, high), rule), behind)
 
 
@@ -73,9 +74,11 @@ def unit(tokens: Sequence[Token], place: int) -> tuple[Unit, int] | None:
     """`cups`, `fl. oz.`, `T`"""
     if place >= len(tokens) or tokens[place].kind != "word":
         return None
-    behind = _behind_dot(tokens, place + 1)
+    behind = behind_dot(tokens, place + 1)
+    if f"{at(tokens, place)} {singular(at(tokens, behind))}" in NOT_UNITS:
+        return None
     if found := UNITS.get(f"{at(tokens, place)} {at(tokens, behind)}"):
-        return found, _behind_dot(tokens, behind + 1)
+        return found, behind_dot(tokens, behind + 1)
     found = UNITS.get(tokens[place].text) or UNITS.get(tokens[place].low)
     return None if found is None else (found, behind)
 
@@ -86,9 +89,14 @@ def counted(found: Amount, unit: Unit | None) -> Amount:
     return Amount(Quantity(found.quantity.low, found.quantity.high, unit), found.rule)
 
 
-def _behind_dot(tokens: Sequence[Token], place: int) -> int:
+def behind_dot(tokens: Sequence[Token], place: int) -> int:
     """Of an abbreviation."""
     return place + 1 if at(tokens, place) == "." and adjacent(tokens, place) else place
+
+
+def _behind_hyphen(tokens: Sequence[Token], place: int) -> int:
+    """That of `3- to 4-pound`."""
+    return place + (at(tokens, place) in HYPHENS and adjacent(tokens, place) and at(tokens, place + 1) in {"to", "or"})
 
 
 def _begins_size(tokens: Sequence[Token], place: int) -> bool:
@@ -109,7 +117,7 @@ def _is_something_else(tokens: Sequence[Token], behind: int) -> bool:
 
 def _in_digits(tokens: Sequence[Token], place: int) -> tuple[Number, int] | None:
     if (alone := _fraction(tokens, place)) is not None:
-        return Number(alone[0], "fraction"), alone[1]
+        return Number(alone[0], "fraction"), _behind_article(tokens, alone[1])
     whole = _digits(tokens[place].text)
     if whole is None:
         return None
@@ -118,8 +126,8 @@ def _in_digits(tokens: Sequence[Token], place: int) -> tuple[Number, int] | None
         return None
     if whole.denominator > 1:
         return Number(whole, "decimal"), behind
-    joined = behind + (at(tokens, behind) in {"and", "&"})
-    part = _fraction(tokens, joined) or (_a_part(tokens, joined) if joined > behind else None)
+    joined = behind + (at(tokens, behind) in {"and", "&", *HYPHENS})
+    part = _fraction(tokens, joined) or (_a_part(tokens, joined) if at(tokens, behind) in {"and", "&"} else None)
     if part is not None and part[0] < 1:
         return Number(whole + part[0], "mixed number"), part[1]
     if at(tokens, behind) in PARTS and at(tokens, behind + 1) != "and":
@@ -165,7 +173,7 @@ def _in_words(tokens: Sequence[Token], place: int) -> tuple[Number, int] | None:
         return Number(whole, "number in words"), behind
     if part := _a_part(tokens, place):
         return Number(part[0], "number in words"), part[1]
-    if first == "dozen":
+    if first in DOZEN:
         return Number(Fraction(1), "number in words"), place
     if first not in {"a", "an"} or place + 1 >= len(tokens) or at(tokens, place + 1) in FEW - {"couple"}:
         return None

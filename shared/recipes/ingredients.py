@@ -1,20 +1,20 @@
 """An ingredient line: what it says, part by part, each by the rule that found it.
 
-line         = [part of] [measures] [of] ingredients, or ingredients with their measure behind them
-measures     = measure { (/ or +) measure }
+line         = [number of the line] [part of] [measures] [each] [of] ingredients, or ingredients and then their measure
+measures     = measure { (/ or +) measure } [container]
 measure      = [about] amount [(size)] [heaped] [unit] [(the same in other units)]
-ingredients  = ingredient { or [measures] ingredient } ; then comments: in brackets, behind a comma, `to taste` …
+ingredients  = ingredient { (or, plus) [measures] ingredient } ; comments: in brackets, behind a comma, `to taste`
 
 What fits no rule is a part of its own, `unparsed`: nothing is guessed, and nothing is lost.
 """
 
-import unicodedata
 from typing import Final
 
 from shared.recipes.amounts import TIMES, amount, at, unit
 from shared.recipes.measures import DASHES, OPEN, MeasureReader
+from shared.recipes.names import name_of
 from shared.recipes.segments import Kind, Line, Status, adjacent, covered
-from shared.recipes.words import DONE, HOW, PART_OF, PREPARED, QUALITIES, SIZES, TAIL_STARTS, TAIL_WORDS_MAX
+from shared.recipes.words import DONE, HOW, JOINED, PARTS_OF_IT, PREPARED, QUALITIES, TAIL_STARTS, TAIL_WORDS_MAX
 from shared.recipes.words import TAILS as TAIL_RULES
 
 BRACKETS: Final = frozenset({*OPEN, *OPEN.values()})
@@ -22,8 +22,9 @@ NAME_WORDS_MAX: Final = 12
 """Of an ingredient. More is a sentence."""
 
 NAME_CHARS_MAX: Final = 120
+HEADING_WORDS_MAX: Final = 6
 
-JOINING: Final = frozenset({"of", "or", "plus", "and", "x"})
+JOINING: Final = frozenset({"of", "from", "or", "plus", "minus", "less", "and", "x"})
 
 
 def parse_ingredient(line: str) -> Line:
@@ -40,51 +41,112 @@ def parse_ingredient(line: str) -> Line:
 class _Reader(MeasureReader):
     """The whole line."""
 
+    named = False
+    """An ingredient was found."""
+
+    each = False
+    """`1 tsp each salt, pepper and thyme`, and the end of the list is still to come."""
+
     def read(self) -> None:
-        if self.tokens and self.tokens[-1].text == ":":
-            self._take("unparsed", "heading", len(self.tokens))
-            return
         while self.place < len(self.tokens) and self._is_bullet():
             self.place += 1
+        if self._is_heading():
+            self._take("unparsed", "heading", len(self.tokens))
+            return
+        self._line_number()
         self._part_of()
         measured = self._measures("") or self._unit_alone()
+        if measured and self._now() == "each":
+            self.each = self.parts[-1].kind == "unit"
+            self._take("comment", "each", self.place + 1)
+            self.place += self._now() == ":"
         if measured and self._now() == "of":
             self.place += 1
         self._ingredients(measured=measured)
 
+    def _is_heading(self) -> bool:
+        """`Sauce:`, `For the sauce`"""
+        if self.tokens and self.tokens[-1].text == ":":
+            return True
+        kinds = {token.kind for token in self.tokens[self.place :]}
+        short = len(self.tokens) - self.place <= HEADING_WORDS_MAX
+        return short and kinds <= {"word", "mark"} and self._says(self.place, ("for", "the"))
+
+    def _line_number(self) -> None:
+        """`1. 2 cups flour`"""
+        marked = at(self.tokens, self.place + 1) in {".", ")"} and adjacent(self.tokens, self.place + 1)
+        if marked and self.tokens[self.place].text.isdecimal() and self.place + 2 < len(self.tokens):
+            self._take("number", "number of the line", self.place + 2)
+
     def _part_of(self) -> None:
-        """`juice of 1 lemon`"""
-        for phrase in PART_OF:
-            behind = self.place + len(phrase)
-            if self._says(self.place, phrase) and amount(self.tokens, behind):
-                self._take("comment", "part of it", behind)
-                return
+        """`juice of 1 lemon`, `finely grated zest and juice 2 limes`"""
+        behind = self.place + (self._now() == "the")
+        while at(self.tokens, behind) in HOW | DONE:
+            behind += 1
+        named = behind
+        while at(self.tokens, behind) in PARTS_OF_IT or (at(self.tokens, behind) == "and" and behind > named):
+            behind += 1
+        behind += at(self.tokens, behind) in {"of", "from"} and behind > named
+        if behind > named and amount(self.tokens, behind):
+            self._take("comment", "part of it", behind)
 
     # --- ingredients and comments -------------------------------------------------------------------------------------
 
     def _ingredients(self, *, measured: bool) -> None:
         rule = "ingredient"
         while self.place < len(self.tokens):
-            named = any(part.kind == "ingredient" for part in self.parts[-4:]) or rule == "more of the name"
-            rule = "more of the name" if named and rule == "ingredient" else rule
-            if self._comment(named=named, measured=measured):
+            if joined := self._joined():
+                rule = joined
+                continue
+            rule = "more of the name" if self.named and rule == "ingredient" else rule
+            if self._comment(measured=measured):
                 continue
             self._before_name()
             if not self._name(rule, measured=measured):
                 self.place += 1
-                continue
-            if rule == "alternative":
+            elif self.named:
                 rule = "more of the name"
-            if self._now() == "or" and self.place + 1 < len(self.tokens):
-                self.place += 1
-                rule = "alternative"
-                self._measures("alternative amount")
-                self.place += self._now() == "of"
 
-    def _comment(self, *, named: bool, measured: bool) -> bool:
+    def _joined(self) -> str | None:
+        """Behind an ingredient: `or` another, `plus` a measured one, one more of `each` → the rule of the next."""
+        if not self.named:
+            return None
+        if self._is_or(self.place):
+            self.place += 1
+            rule, amounts = "alternative", "alternative amount"
+        elif behind := self._behind_plus(self.place):
+            self.place = behind
+            rule, amounts = "added ingredient", "added amount"
+        else:
+            return self._one_more()
+        self._measures(amounts)
+        self.place += self._now() == "of"
+        return rule
+
+    def _behind_plus(self, place: int) -> int | None:
+        """`plus 1 yolk`, `, plus 2 tablespoons`; but not `half and half`"""
+        place += at(self.tokens, place) == ","
+        twice = place > 0 and at(self.tokens, place - 1) == at(self.tokens, place + 1)
+        if JOINED.get(at(self.tokens, place)) != "added amount" or twice or self._tail(place):
+            return None
+        return place + 1 if amount(self.tokens, place + 1) else None
+
+    def _one_more(self) -> str | None:
+        """Of `each`: behind a comma or `and`, which is the last."""
+        last = self._now() in {"and", "&"} or at(self.tokens, self.place + 1) in {"and", "&"}
+        behind = self.place + 1 + (self._now() == "," and last)
+        if not self.each or self._now() not in {",", "and", "&"} or at(self.tokens, behind) in HOW | DONE:
+            return None
+        self.each, self.place = not last, behind
+        return "each"
+
+    def _comment(self, *, measured: bool) -> bool:
         """In brackets, behind a comma once the ingredient has its name, `to taste`: or a stray sign."""
         closing = self.closing.get(self.place)
         if closing is not None:
+            is_name = bool(self.parts) and self.parts[-1].kind == "ingredient"
+            if is_name and self._in_brackets("equal amount" if measured else "", lengths=False):
+                return True
             self.place += 1
             self._take("comment", "in brackets", closing)
             self.place = closing + 1
@@ -92,31 +154,33 @@ class _Reader(MeasureReader):
         if tail := self._tail(self.place):
             self._take("comment", tail, self._comment_end(self.place))
             return True
-        if self._stops(self.place):
-            ends_name = self._now() in {",", ";"} or self._now() in DASHES
-            if self._now() in BRACKETS:
-                self._take("unparsed", "stray bracket", self.place + 1)
-                return True
-            self.place += 1
-            if not measured and ends_name and self._measure("", with_unit=True):
-                return True
-            if named and ends_name and self.place < len(self.tokens) and not self._stops(self.place):
-                tail = self._tail(self.place)
-                self._take("comment", tail or "behind a comma", self._comment_end(self.place))
+        return self._sign(measured=measured) if self._stops(self.place) else False
+
+    def _sign(self, *, measured: bool) -> bool:
+        ends_name = self._now() in {",", ";"} or self._now() in DASHES
+        if self._now() in BRACKETS:
+            self._take("unparsed", "stray bracket", self.place + 1)
             return True
-        return False
+        self.place += 1
+        if not measured and ends_name and self._measure("", with_unit=True):
+            return True
+        if self.named and ends_name and self.place < len(self.tokens) and not self._stops(self.place):
+            tail = self._tail(self.place)
+            self._take("comment", tail or "behind a comma", self._comment_end(self.place))
+        return True
 
     def _before_name(self) -> None:
         """`large`, `finely chopped`; `boneless,` before `skinless chicken`"""
         if self._is_sized(self.place):
             self._take("comment", "size", self.place + 3)
-        while self._now() in SIZES | PREPARED | HOW:
-            behind = self.place + 1 + (self._now() in HOW and at(self.tokens, self.place + 1) in DONE)
+        while (sized := self._behind_size(self.place)) > self.place or self._now() in PREPARED | HOW:
+            done = self._now() in HOW and at(self.tokens, self.place + 1) in DONE
+            behind = sized if sized > self.place else self.place + 1 + done
             if behind == self.place + 1 and self._now() in HOW:
                 return
             if behind >= len(self.tokens) or self._stops(behind) or self._tail(behind) or behind in self.closing:
                 break
-            self._take("comment", "size" if self._now() in SIZES else "prepared", behind)
+            self._take("comment", "size" if sized > self.place else "prepared", behind)
         end = self.place
         while end < len(self.tokens) and at(self.tokens, end) in QUALITIES | {"and"}:
             end += 1
@@ -130,7 +194,9 @@ class _Reader(MeasureReader):
         """Up to a comma, a bracket, `or`, a comment; a number in it was not understood, unless it is its measure."""
         start = self.place
         while self.place < len(self.tokens) and not self._stops(self.place) and self.place not in self.closing:
-            if (self.place > start and self._tail(self.place)) or self._is_or(self.place):
+            if self.place > start and (self._tail(self.place) or self._behind_plus(self.place)):
+                break
+            if self._is_or(self.place) or (self.each and self._now() in {"and", "&"}):
                 break
             if self._is_stray(self.place):
                 self._named(start, rule)
@@ -150,9 +216,10 @@ class _Reader(MeasureReader):
         if len(words) > NAME_WORDS_MAX or len(text) > NAME_CHARS_MAX:
             self._take("unparsed", "too long for a name", end)
             return True
-        name = " ".join(unicodedata.normalize("NFKC", text).casefold().split()).strip(" .,;:*-–—")
         kind: Kind = "comment" if rule == "more of the name" else "ingredient"
-        self._take(kind, rule if kind == "ingredient" else "more", end, name=name if kind == "ingredient" else "")
+        is_name = kind == "ingredient"
+        self.named |= is_name
+        self._take(kind, rule if is_name else "more", end, name=name_of(text) if is_name else "")
         return True
 
     def _is_stray(self, place: int) -> bool:
@@ -203,7 +270,7 @@ class _Reader(MeasureReader):
         return next((rule for rule in found if rule), None)
 
     def _comment_end(self, place: int) -> int:
-        """The next bracket; a comma ends no comment."""
-        while place < len(self.tokens) and place not in self.closing:
+        """The next bracket; a comma ends no comment, a colon that of a line that begins with one (`To serve: …`)."""
+        while place < len(self.tokens) and place not in self.closing and (self.named or at(self.tokens, place) != ":"):
             place += 1
         return place

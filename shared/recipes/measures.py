@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from shared.recipes.amounts import TIMES, Amount, amount, at, counted, unit
-from shared.recipes.segments import Kind, Quantity, Segment, Token, tokens_of
-from shared.recipes.words import QUALIFIERS, SIZES
+from shared.recipes.amounts import TIMES, Amount, amount, at, behind_dot, counted, unit
+from shared.recipes.segments import Kind, Quantity, Segment, Token, adjacent, tokens_of
+from shared.recipes.words import COMPOUND, JOINED, QUALIFIERS, SIZES, SPOONS, UNITS
 
 OPEN: Final = {"(": ")", "[": "]", "{": "}"}
 DASHES: Final = frozenset({"-", "–", "—"})
@@ -23,16 +23,23 @@ class MeasureReader:
     def _measures(self, role: str) -> bool:
         if not self._measure(role):
             return False
-        while True:
-            self._same_in_brackets()
-            start, word = self.place, self._now()
-            if word not in {"/", "or", "plus", "+", "and", "="} or self.parts[-1].kind != "unit":
-                return True
-            self.place += 1
-            role = "added amount" if word in {"plus", "+", "and"} else "equal amount"
-            if not self._measure(role, with_unit=True):
-                self.place = start
-                return True
+        while self._in_brackets("equal amount") or self._another(role):
+            pass
+        self._container()
+        return True
+
+    def _another(self, role: str) -> bool:
+        """`/ 7 oz`, `plus 1 tbsp`; `4 oz` behind pounds; in brackets, `; 170 g`"""
+        start, parts, last = self.place, len(self.parts), self.parts[-1]
+        if last.kind != "unit":
+            return False
+        joined = JOINED.get(self._now()) or (role if role == "equal amount" and self._now() in {",", ";"} else None)
+        self.place += joined is not None
+        taken = self._measure(joined or "added amount", with_unit=True)
+        if taken and (joined or (last.name, self.parts[-1].name) in COMPOUND):
+            return True
+        self._back(start, parts)
+        return False
 
     def _measure(self, role: str, *, with_unit: bool = False) -> bool:
         """`role` is the amount's rule, unless it is its own. With nothing taken, nothing is changed."""
@@ -41,14 +48,12 @@ class MeasureReader:
             self._take("comment", "qualifier", behind)
         found = amount(self.tokens, self.place)
         if found is None:
-            self.place = start
-            del self.parts[parts:]
+            self._back(start, parts)
             return False
         sized = self._count_and_size(found)
         taken = sized or self._amount_and_unit(found, role)
         if with_unit and not any(part.kind == "unit" for part in self.parts[parts:]):
-            self.place = start
-            del self.parts[parts:]
+            self._back(start, parts)
             return False
         return taken
 
@@ -64,7 +69,7 @@ class MeasureReader:
         behind = found[1]
         if at(self.tokens, behind) in DASHES and unit(self.tokens, behind + 1):
             behind += 1
-        worded = behind + (at(self.tokens, behind) in SIZES | QUALIFIERS)
+        worded = self._behind_size(behind)
         if worded < len(self.tokens) and at(self.tokens, worded) == "of" and found[0].quantity is None:
             worded += 1
         measured = unit(self.tokens, worded)
@@ -76,9 +81,6 @@ class MeasureReader:
                 self._take("comment", "qualifier", worded)
             self.place = worded
             self._take("unit", "unit", measured[1], name=measured[0].name)
-            piece = unit(self.tokens, self.place) if measured[0].base == "mm" else None
-            if piece and not piece[0].base and piece[1] < len(self.tokens):
-                self._take("unit", "container", piece[1], name=piece[0].name)
         else:
             self._take("amount", role or found[0].rule, found[1], quantity=found[0].quantity)
         return True
@@ -89,7 +91,7 @@ class MeasureReader:
         return behind >= len(self.tokens) or at(self.tokens, behind) in {",", ";"}
 
     def _count_and_size(self, found: tuple[Amount, int]) -> bool:
-        """`1 (14 oz) can`, `2 28-oz cans`, `2 x 400 g tins`: how many, of what size, of what."""
+        """`1 (14 oz) can`, `2 28-oz cans`, `2 x 400 g tins`, `4 6-ounce fillets`: how many, of what size, of what."""
         times = found[1] + (at(self.tokens, found[1]) in TIMES)
         bracket = at(self.tokens, times) in OPEN and times in self.closing
         inner = times + bracket
@@ -103,7 +105,8 @@ class MeasureReader:
         if bracket and end != self.closing[times]:
             return False
         container = unit(self.tokens, end + bracket)
-        if not bracket and times == found[1] and not (container and not container[0].base):
+        weighed = hyphen > size[1] and adjacent(self.tokens, hyphen) and measured[0].base != "mm"
+        if not (bracket or times > found[1] or weighed or (container and not container[0].base)):
             return False
         self._take("amount", "count", found[1], quantity=found[0].quantity)
         self.place = inner
@@ -116,26 +119,59 @@ class MeasureReader:
             self._take("unit", "container", container[1], name=container[0].name)
         return True
 
-    def _same_in_brackets(self) -> None:
-        """`1 cup (240 ml)`"""
+    def _in_brackets(self, role: str, *, lengths: bool = True) -> bool:
+        """`1 cup (240 ml)`: nothing but measures."""
         closing = self.closing.get(self.place)
         if closing is None:
-            return
+            return False
         start, parts = self.place, len(self.parts)
         self.place += 1
-        if self._measures("equal amount") and self.place == closing and self.parts[-1].kind == "unit":
+        measured = self._measures(role) and self.place == closing and self.parts[-1].kind == "unit"
+        if measured and (lengths or UNITS[self.parts[-1].name].base != "mm"):
             self.place += 1
+            return True
+        self._back(start, parts)
+        return False
+
+    def _container(self) -> None:
+        """`400 g tin`, `1-inch piece`, `1 (No. 303) can`"""
+        last = self.parts[-1]
+        bracket = self.closing.get(self.place) if last.kind == "amount" else None
+        found = unit(self.tokens, self.place if bracket is None else bracket + 1)
+        if found is None or found[0].base or self._is_the_ingredient(found[1]):
             return
-        self.place = start
-        del self.parts[parts:]
+        of = UNITS[last.name] if last.kind == "unit" else None
+        packed = of and of.base and (of.base == "mm" or (found[0].container and of.name not in SPOONS))
+        if bracket is not None:
+            self.place += 1
+            self._take("comment", "in brackets", bracket)
+            self.place = bracket + 1
+        elif not packed:
+            return
+        self._take("unit", "container", found[1], name=found[0].name)
 
     def _unit_alone(self) -> bool:
-        """`pinch of salt`"""
-        found = unit(self.tokens, self.place)
-        if found is None or not (found[0].vague or at(self.tokens, found[1]) == "of") or found[1] >= len(self.tokens):
+        """`pinch of salt`, `small bunch parsley`"""
+        sized = self._behind_size(self.place)
+        found = unit(self.tokens, sized)
+        if found is None or self._is_the_ingredient(found[1]):
             return False
+        if not (found[0].vague or at(self.tokens, found[1]) == "of" or (sized > self.place and not found[0].base)):
+            return False
+        self._take("comment", "size", sized)
         self._take("unit", "unit alone", found[1], name=found[0].name)
         return True
+
+    def _behind_size(self, place: int) -> int:
+        """`large`, `sm.`, `heaping`, `thumb-sized`"""
+        word = at(self.tokens, place)
+        if word not in SIZES | QUALIFIERS and not word.endswith(("-sized", "-size")):
+            return place
+        return behind_dot(self.tokens, place + 1)
+
+    def _back(self, place: int, parts: int) -> None:
+        self.place = place
+        del self.parts[parts:]
 
     def _now(self) -> str:
         return at(self.tokens, self.place)

@@ -154,8 +154,8 @@ def _sorted(lines: Sequence[_Text]) -> tuple[str, list[NoteLine], int]:
     for kind, line in kinds:
         if kind is None:
             left_out += 1
-        elif line.style in HEADINGS or line.text.endswith(":"):
-            blocks[kind] = line.text.rstrip(": ")[:TEXT_CHARS_MAX]
+        elif line.style in HEADINGS or line.text.endswith(":") or (kind == "ingredient" and _heads(line.text)):
+            blocks[kind] = line.text.strip(":* ")[:TEXT_CHARS_MAX]
         else:
             found.append(NoteLine(kind, counts[kind], blocks[kind], line.text))
             counts[kind] += 1
@@ -192,6 +192,11 @@ def _has_amount(text: str) -> bool:
     line = parse_ingredient(text)
     first = next((part for part in line.segments if part.kind not in {"joint", "comment"}), None)
     return line.status != "unparsed" and first is not None and first.kind == "amount"
+
+
+def _heads(text: str) -> bool:
+    """`For the sauce`"""
+    return any(part.rule == "heading" for part in parse_ingredient(text).segments)
 
 
 def _as_heading(text: str) -> str:

@@ -33,9 +33,12 @@ def _phrases(text: str) -> list[tuple[str, ...]]:
 
 _MEASURED: Final = {
     # US customary volumes (NIST Handbook 44, appendix C) and avoirdupois weights
-    Unit("teaspoon", "ml", 4.92892159375): "teaspoon teaspoons teasp tsp tsps tspn t",
-    Unit("tablespoon", "ml", 14.78676478125): "tablespoon tablespoons tablesp tbsp tbsps tbspn tblsp tbs tbl tb T",
-    Unit("cup", "ml", 236.5882365): "cup cups c C",
+    Unit("teaspoon", "ml", 4.92892159375): "teaspoon teaspoons teasp tsp tsps tspn t teaspoonful teaspoonfuls",
+    Unit(
+        "tablespoon", "ml", 14.78676478125
+    ): "tablespoon tablespoons tablesp tbsp tbsps tbspn tblsp tbs tbl tb T tablespoonful tablespoonfuls",
+    Unit("dessertspoon", "ml", 10): "dessertspoon dessertspoons desertspoon desertspoons dsp dstspn",
+    Unit("cup", "ml", 236.5882365): "cup cups c C cupful cupfuls",
     Unit("fluid ounce", "ml", 29.5735295625): "fluid_ounce fluid_ounces fl_oz fl_ozs floz fl_ounce fl_ounces",
     Unit("pint", "ml", 473.176473): "pint pints pt pts",
     Unit("quart", "ml", 946.352946): "quart quarts qt qts",
@@ -56,20 +59,22 @@ _MEASURED: Final = {
 _COUNTED: Final = (
     "bag bags | bottle bottles | box boxes | can cans | carton cartons | container containers | jar jars | "
     "pack packs pk | package packages pkg pkgs | packet packets pkt pkts | pouch pouches | tin tins | tub tubs | "
-    "tube tubes | block blocks | envelope envelopes env"
+    "tube tubes | block blocks | envelope envelopes env | bar bars | glass glasses | mug mugs | pot pots | "
+    "punnet punnets | roll rolls | sachet sachets | sheet sheets | tray trays"
 )
 """Containers."""
 
 _PIECES: Final = (
-    "bunch bunches | clove cloves | ear ears | fillet fillets filet filets | head heads | leaf leaves | "
-    "loaf loaves | piece pieces pc pcs | rasher rashers | rib ribs | scoop scoops | sheet sheets | slice slices | "
-    "sprig sprigs | stalk stalks | stem stems | stick sticks | strip strips | wedge wedges"
+    "bulb bulbs | bunch bunches | clove cloves | cube cubes | ear ears | fillet fillets filet filets | "
+    "head heads | leaf leaves | loaf loaves | piece pieces pc pcs | rasher rashers | rib ribs | scoop scoops | "
+    "rack racks | slice slices | sprig sprigs | square squares sq sqs | stalk stalks | stem stems | stick sticks | "
+    "strip strips | wedge wedges"
 )
 
 _VAGUE: Final = (
     "dab dabs | dash dashes | dollop dollops | drizzle drizzles | drop drops | glug glugs | handful handfuls | "
     "knob knobs | pinch pinches | smidgen smidgens | splash splashes | sprinkle sprinkles | squeeze squeezes | "
-    "squirt squirts | touch"
+    "squirt squirts | touch | grating gratings | grind grinds | grinding grindings | sprinkling | twist twists"
 )
 
 
@@ -85,15 +90,22 @@ def _units() -> dict[str, Unit]:
 UNITS: Final = _units()
 """spelling → unit. `T` is a tablespoon, `t` a teaspoon; where that is no matter, it is in small letters."""
 
+_UP_TO_NINETEEN: Final = _in_order(
+    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS: Final = dict(
+    zip(_in_order("twenty thirty forty fifty sixty seventy eighty ninety"), range(20, 100, 10), strict=True)
+)
+
 NUMBERS: Final = {
-    word: Fraction(number)
-    for number, word in enumerate(
-        _in_order(
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-            "seventeen eighteen nineteen twenty"
-        )
-    )
-    if number
+    **{word: Fraction(number) for number, word in enumerate(_UP_TO_NINETEEN, 1)},
+    **{ten: Fraction(number) for ten, number in _TENS.items()},
+    **{
+        f"{ten}-{one}": Fraction(number + more)
+        for ten, number in _TENS.items()
+        for more, one in enumerate(_UP_TO_NINETEEN[:9], 1)
+    },
 }
 
 PARTS: Final = {
@@ -112,6 +124,28 @@ PARTS: Final = {
 FEW: Final = frozenset({"few", "little", "bit", "several", "some", "couple"})
 """Amounts that nobody can put a number to; but for `a couple`."""
 
+JOINED: Final = {
+    **dict.fromkeys(("/", "or", "="), "equal amount"),
+    **dict.fromkeys(("plus", "+", "and", "&"), "added amount"),
+    **dict.fromkeys(("minus", "less"), "subtracted amount"),
+}
+"""Between two measures → what the second is to the first."""
+
+COMPOUND: Final = frozenset(
+    {("pound", "ounce"), ("kilogram", "gram"), ("litre", "millilitre"), ("gallon", "quart"), ("quart", "pint")}
+    | {("pint", "fluid ounce"), ("cup", "tablespoon"), ("tablespoon", "teaspoon")}
+)
+"""Units that are one measure with nothing between them: `2 lb 4 oz`."""
+
+SPOONS: Final = frozenset({"teaspoon", "tablespoon", "dessertspoon", "cup"})
+"""Nobody says of a can how many cups it holds."""
+
+NOT_UNITS: Final = frozenset(
+    {"pot roast", "pot barley", "rib eye", "rib roast", "rib steak", "cube steak", "leaf lettuce", "clove powder"}
+    | {"glass noodle", "bottle gourd", "bar cookie"}
+)
+"""Names that begin with the word of a unit."""
+
 QUALIFIERS: Final = _words(
     "about approx approximately around ca circa generous generously heaped heaping level nearly almost "
     "rounded scant scanty roughly over"
@@ -120,7 +154,7 @@ QUALIFIERS: Final = _words(
 
 SIZES: Final = _words(
     "small medium large big extra-large jumbo medium-size medium-sized small-size small-sized large-size large-sized "
-    "medium-large tiny thick thin fat heaping heaped level rounded scant generous good"
+    "medium-large tiny thick thin fat heaping heaped level rounded scant generous good med lg lge lrg sm sml"
 )
 
 PREPARED: Final = _words(
@@ -144,13 +178,8 @@ QUALITIES: Final = (
 )
 """`boneless, skinless chicken`: a comma after nothing but these does not end the ingredient."""
 
-PART_OF: Final = tuple(
-    _phrases(
-        "juice and zest of|zest and juice of|grated zest of|finely grated zest of|grated rind of|juice from|"
-        "juice of|zest of|rind of|peel of|leaves from|leaves of|seeds from|seeds of|the juice of|the zest of"
-    )
-)
-"""What of the ingredient is meant, if an amount follows: `juice of 1 lemon`."""
+PARTS_OF_IT: Final = _words("juice zest rind peel leaves seeds")
+"""What of the ingredient is meant, if an amount follows: `juice of 1 lemon`, `zest and juice 1 lime`."""
 
 TAILS: Final = {
     phrase: rule

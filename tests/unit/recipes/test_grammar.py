@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from shared.recipes.ingredients import parse_ingredient
 from shared.recipes.instructions import formatted, parse_instruction
+from shared.recipes.names import name_of
 from shared.recipes.segments import Line, Segment
 
 LINES = [
@@ -19,7 +20,7 @@ LINES = [
     for line in (Path(__file__).parent / "ingredient_lines.txt").read_text().splitlines()
     if line
 ]
-ROLES = {"package size", "equal amount", "added amount", "alternative amount"}
+ROLES = {"package size", "equal amount", "added amount", "subtracted amount", "alternative amount"}
 
 WORDS = [
     *(
@@ -63,6 +64,7 @@ WORDS = [
         "can",
     ),
     *("cans", "pinch", "salt", "butter", "large", "chopped", "finely", "boneless,", "taste", "juice", "and-a", "plus"),
+    *("minus", "less", "each", "minced,", "eggs", "lb", "3-", "sm.", "from", "doz.", "#", "for", "the"),
     *("(", ")", "[", "]", ",", ";", ":", "-", "–", "/", ".", "+", "~", "é", "①", "\u0301", "\u200b", "  ", "\t"),
 ]
 
@@ -84,6 +86,8 @@ def _part(part: Segment) -> str:
             return f"= {part.name}" + ("<alt>" if part.rule == "alternative" else "")
         case "comment":
             return f"; {part.text}"
+        case "number":
+            return f"# {part.text}"
     return f"? {part.text}"
 
 
@@ -94,8 +98,32 @@ def _number(part: Segment) -> str:
     return str(low) if low == high else f"{low}..{high}"
 
 
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("Eggs", "egg"),
+        ("ripe  TOMATOES", "ripe tomato"),
+        ("cherries", "cherry"),
+        ("cookies", "cookie"),
+        ("peaches", "peach"),
+        ("bay leaves", "bay leaf"),
+        ("olives", "olive"),
+        ("boxes", "box"),
+    ],
+)
+def test_one_and_many_are_the_same_ingredient(many: str, one: str) -> None:
+    assert name_of(many) == name_of(one) == one
+
+
+@pytest.mark.parametrize(
+    "name", ["molasses", "bitters", "asparagus", "couscous", "hummus", "watercress", "haggis", "oats", "peas in brine"]
+)
+def test_what_only_looks_like_many_keeps_its_name(name: str) -> None:
+    assert name_of(name) == name
+
+
 def test_there_are_enough_lines() -> None:
-    assert len({line for line, *_ in LINES}) >= 150
+    assert len({line for line, *_ in LINES}) >= 240
 
 
 @pytest.mark.parametrize(("line", "meaning"), LINES)
@@ -123,7 +151,7 @@ def test_no_word_or_number_passes_for_a_mere_joint(text: str) -> None:
         if part.kind == "joint":
             assert not set(part.text) & set(string.digits)
             letters = "".join(sign if sign.isalpha() else " " for sign in part.text).split()
-            assert set(letters) <= {"of", "or", "plus", "and", "x"}
+            assert set(letters) <= {"of", "from", "or", "plus", "minus", "less", "and", "x"}
 
 
 @pytest.mark.parametrize(
