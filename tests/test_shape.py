@@ -158,7 +158,7 @@ PARTS = {
     "the command line": (
         ("infra/",),
         ("infra/local/", *NOT_CORE, *FLOWS, *SCHEDULES, *WEBHOOKS, *LIMITS, *ESTIMATES, *BUILDING),
-        2_600,
+        2_650,
     ),
 }
 

@@ -14,7 +14,8 @@ from typing import Final, Protocol, TypeVar
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from infra.cli.fields import Document, unknown_type
+from infra.cli.fields import unknown_type
+from infra.cli.places import Document
 from shared.errors import Conflict, InvalidInput, LongshoreError, NotFound, WorldFault
 from shared.errors import Problem as Wrong
 from shared.estimate import Estimate

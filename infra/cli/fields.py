@@ -9,8 +9,7 @@ list by commas. What fits nowhere is left as it is, for the payload's own valida
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Sequence
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin  # Any: annotations, and JSON before it is validated
 
@@ -18,19 +17,15 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import from_json
 
+from infra.cli.places import WORDS, Document
 from shared.errors import InvalidInput, Problem
-from shared.payloads import WORDS, open_types, read_payload
+from shared.payloads import WORDS as REFUSALS
+from shared.payloads import open_types, read_payload
 from shared.payloads.base import Payload
-
-Document = dict[str, Any]
 
 _ASSIGNMENT: Final = re.compile(r"(?P<path>[A-Za-z_][A-Za-z0-9_.-]*?)(?P<sign>:=|=)(?P<value>.*)", re.DOTALL)
 
 EXPECTED: Final = {
-    "database": "a path, sqlite:///PATH, postgresql://user@host/name, secret://NAME or env://NAME",
-    "backup_url": "an s3:// or https:// URL",
-    "url": "an s3:// or https:// URL",
-    "source": "an s3:// URL, as results name files",
     "name": "a relative path of letters, digits and . _ = - /",
     "output_path": "a relative path of letters, digits and . _ = - /",
     "tenant_id": "up to 64 letters, digits and . _ @ -",
@@ -153,45 +148,13 @@ def _with(document: Document, path: Sequence[str], value: JsonValue, whole: str)
 
 
 def _in_words(field: str, expected: str, known: Iterable[str]) -> str:
-    if expected == WORDS["extra_forbidden"]:
+    if expected == REFUSALS["extra_forbidden"]:
         return f"there is no such field{_nearest(field, known)}"
     if expected.startswith("String should match pattern"):
-        return EXPECTED.get(field, expected)
+        return WORDS.get(expected.partition("'")[2][:-1]) or EXPECTED.get(field, expected)
     return expected.removeprefix("Value error, ")
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean {near[0]}?" if near else ""
-
-
-# --- databases --------------------------------------------------------------------------------------------------------
-
-
-def in_steps(document: Document, change: Callable[[Document], Document]) -> Document:
-    """The payload changed, and if it is a flow, the jobs of its steps too."""
-    document = change(document)
-    steps = document.get("steps")
-    if document.get("type") != "flow" or not isinstance(steps, list):
-        return document
-    return document | {"steps": [_in_step(step, change) for step in steps]}
-
-
-def _in_step(step: Any, change: Callable[[Document], Document]) -> Any:
-    job = step.get("job") if isinstance(step, dict) else None
-    return step | {"job": in_steps(job, change)} if isinstance(job, dict) else step
-
-
-def absolute(document: Document) -> Document:
-    """The same payload with its databases' paths made absolute: a worker has another working directory."""
-    return in_steps(document, _absolute)
-
-
-def _absolute(document: Document) -> Document:
-    database = document.get("database")
-    if not isinstance(database, str):
-        return document
-    path = database.removeprefix("sqlite:///")
-    if path == database and "://" in database:
-        return document
-    return document | {"database": f"sqlite:///{Path(path).expanduser().resolve()}"}

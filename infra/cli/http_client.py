@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from http import HTTPStatus
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -84,6 +85,19 @@ async def over_http(url: str, token: str | None) -> AsyncIterator[Http]:
         raise InvalidInput("token", "a token is one line of letters, digits, dots, hyphens", field="--token")
     async with aiohttp.ClientSession() as session:
         yield Http(session, url, token)
+
+
+async def put(url: str, file: Path) -> None:
+    """To a presigned place. Raises WorldFault."""
+    try:
+        with file.open("rb") as body:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.put(url, data=body, timeout=TIMES_OF_A_STREAM) as answer,
+            ):
+                answer.raise_for_status()
+    except (aiohttp.ClientError, TimeoutError) as error:
+        raise WorldFault("unreachable", f"{file} could not be put into its place: {error}") from None
 
 
 def _wait_s(answer: Answer) -> float:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any  # Any: a JSON Schema is whatever JSON Schema says it is
 
 from infra.cli.fields import EXPECTED
+from infra.cli.places import WORDS
 from shared.payloads.base import BASE_FIELDS
 
 
@@ -68,7 +69,7 @@ def _values(spec: Mapping[str, Any]) -> str:
             return "names, by commas"
         case {"type": "object"}:
             return "NAME=VALUE or NAME:=JSON below it"
-    return "text"
+    return WORDS.get(spec.get("pattern", ""), "text")
 
 
 def _bounds(spec: Mapping[str, Any]) -> str:

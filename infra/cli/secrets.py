@@ -2,26 +2,25 @@
 
 import re
 
-from infra.cli.fields import Document, in_steps
+from infra.cli.places import DATABASES, Document, changed
 from shared.ids import digest
 
 
 def hide_password(document: Document) -> tuple[Document, dict[str, str]]:
-    """→ the payload with a reference where a `database` held a password, and the secrets to keep: name → URL.
+    """→ the payload with a reference where a database's field held a password, and the secrets to keep: name → URL.
 
     The name follows from the URL without its password, so that a changed password replaces the old one.
     """
     secrets: dict[str, str] = {}
 
-    def hide(job: Document) -> Document:
-        database = job.get("database")
-        if not isinstance(database, str) or (plain := without_password(database)) == database:
-            return job
+    def hide(_: str, database: str) -> str:
+        if (plain := without_password(database)) == database:
+            return database
         name = f"database-{digest(plain)[:12]}"
         secrets[name] = database
-        return job | {"database": f"secret://{name}"}
+        return f"secret://{name}"
 
-    return in_steps(document, hide), secrets
+    return changed(document, DATABASES, hide), secrets
 
 
 def without_password(url: str) -> str:

@@ -22,8 +22,8 @@ from rich.console import Console
 from infra.cli.artifacts import download
 from infra.cli.cloud import HOME, local_cloud
 from infra.cli.connect import jobs_at
-from infra.cli.fields import Document
 from infra.cli.options import Options
+from infra.cli.places import Document
 from infra.cli.render import print_json, size, stdout
 from infra.cli.watching import Bars, changes
 from infra.demo.film import FILM, film_flow, prove_film

@@ -5,8 +5,10 @@ import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -46,6 +48,18 @@ def test_a_job_is_submitted_followed_explained_and_fetched(run: Run, longshore: 
     fetched = run("result", job_id, "--download", f"out-{job_id}")
     assert fetched.code == 0
     assert (longshore.directory / f"out-{job_id}" / "result.json").exists()
+
+
+def test_a_file_of_ours_goes_with_the_job(run: Run, longshore: Longshore, request: pytest.FixtureRequest) -> None:
+    (longshore.directory / "our people.csv").write_text("id,name\n1,Ada\n2,Bob\n")
+    table, database = f"by_{request.node.callspec.params['run']}", longshore.directory / "people.db"
+    asked = (f"table={table}", "create=true", 'columns:={"id": {"type": "integer"}, "name": {}}')
+    submit = ("submit", "bulk_import", f"database={database}", *asked)
+    assert run(*submit, "source=@our people.csv", "--watch").code == 0
+    with closing(sqlite3.connect(database)) as there:
+        assert there.execute(f'SELECT id, name FROM "{table}"').fetchall() == [(1, "Ada"), (2, "Bob")]
+    refused = run(*submit, "source=@nobody.csv")
+    assert (refused.code, "source: there is no file 'nobody.csv'" in refused.err) == (2, True)
 
 
 def test_a_file_is_fetched_and_checked(run: Run, longshore: Longshore) -> None:

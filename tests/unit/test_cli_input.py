@@ -11,10 +11,12 @@ from pydantic import JsonValue
 from infra.cli.app import SECTIONS, run
 from infra.cli.artifacts import Stored, download, stored_in
 from infra.cli.connect import settings_of
-from infra.cli.fields import absolute, assigned, checked, paths_of, payload_model
+from infra.cli.fields import assigned, checked, paths_of, payload_model
 from infra.cli.options import Options
+from infra.cli.places import absolute
 from infra.cli.render import duration, size
 from infra.cli.secrets import hide_password
+from infra.cli.uploads import files_in
 from shared.errors import InvalidInput, Permanent
 from shared.memory.objects import MemoryObjects
 from shared.payloads import TYPES, open_types
@@ -109,15 +111,21 @@ def test_bad_json_and_fields_of_no_object_are_refused(text: str, told: str) -> N
         assigned(ExtractPayload, {"tables": ["x"]}, text.split(" "))
 
 
+def backup_of(database: str) -> dict[str, object]:
+    return {"type": "backup", "database": database, "tables": ["orders"]}
+
+
 # --- databases --------------------------------------------------------------------------------------------------------
 
 
 def test_a_path_is_made_absolute_since_a_worker_is_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     for written in ("shop.db", "./shop.db", "sqlite:///shop.db", f"sqlite:///{tmp_path}/shop.db"):
-        assert absolute({"database": written}) == {"database": f"sqlite:///{tmp_path}/shop.db"}
+        assert absolute(backup_of(written)) == backup_of(f"sqlite:///{tmp_path}/shop.db")
     for other in ("secret://shop", "postgresql://u@h/d"):
-        assert absolute({"database": other}) == {"database": other}
+        assert absolute(backup_of(other)) == backup_of(other)
+    sync = {"type": "data_sync", "source": "a.db", "target": "b.db", "table": "a.db"}
+    assert absolute(sync) == sync | {name: f"sqlite:///{tmp_path}/{sync[name]}" for name in ("source", "target")}
 
 
 @pytest.mark.parametrize(
@@ -133,19 +141,48 @@ def test_a_path_is_made_absolute_since_a_worker_is_elsewhere(monkeypatch: pytest
     ],
 )
 def test_a_password_becomes_a_secret_before_anything_is_made_of_it(url: str) -> None:
-    payload, secrets = hide_password({"database": url, "tables": ["orders"]})
+    payload, secrets = hide_password(backup_of(url))
     ((name, kept),) = secrets.items()
-    assert payload == {"database": f"secret://{name}", "tables": ["orders"]}
+    assert payload == backup_of(f"secret://{name}")
     assert kept == url
-    changed, _ = hide_password({"database": url.replace("cret", "cret2")})
-    assert changed["database"] == payload["database"], "a new password replaces the old one"
+    later, _ = hide_password(backup_of(url.replace("cret", "cret2")))
+    assert later["database"] == payload["database"], "a new password replaces the old one"
+    sync, secrets = hide_password({"type": "data_sync", "source": "secret://a", "target": url, "table": "t"})
+    assert (sync["target"], [*secrets.values()]) == (f"secret://{name}", [url])
 
 
 @pytest.mark.parametrize(
     "url", ["postgresql://ada@h/shop", "postgresql://h:5432/shop", "postgresql://[::1]:5432/d", "secret://x", "/a:b@c"]
 )
 def test_what_holds_no_password_is_left_alone(url: str) -> None:
-    assert hide_password({"database": url}) == ({"database": url}, {})
+    assert hide_password(backup_of(url)) == (backup_of(url), {})
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_of_ours_is_known_by_its_field_wherever_that_is(tmp_path: Path) -> None:
+    (tmp_path / "é 1.csv.gz").write_bytes(b"x")
+    mine = f"@{tmp_path}/é 1.csv.gz"
+    mail = {"type": "send_email", "subject": "@home", "attachments": [{"url": "s3://b/k"}, {"url": mine}]}
+    report = {"type": "report", "files": {"a": mine}}
+    step = {"name": "a", "job": {"type": "bulk_import", "source": mine}}
+    document, files = files_in({"type": "flow", "steps": [{"name": "m", "job": mail}, step, {"job": report}, 7]})
+    urls = [f"s3://uploads/{number}/1.csv.gz" for number in range(3)]
+    assert [*files.values()] == [tmp_path / "é 1.csv.gz"] * 3
+    jobs = [one["job"] for one in document["steps"][:3]]
+    assert jobs[0] == mail | {"attachments": [{"url": "s3://b/k"}, {"url": urls[0]}]}
+    assert (jobs[1]["source"], jobs[2]["files"]) == (urls[1], {"a": urls[2]})
+    named = files_in({"type": "restore", "backupUrl": mine, "database": "@x"})[0]
+    assert (named["backupUrl"], named["database"]) == (urls[0], "@x")
+
+
+@pytest.mark.parametrize("name", ["nowhere.csv", "empty.csv", "."])
+def test_a_file_that_cannot_be_uploaded_is_named_with_its_field(name: str, tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(InvalidInput) as refusal:
+        files_in({"type": "flow", "steps": [{"job": {"type": "transcode", "source": f"@{tmp_path}/{name}"}}]})
+    assert refusal.value.field == "steps.0.job.source"
 
 
 # --- where ------------------------------------------------------------------------------------------------------------
@@ -283,6 +320,7 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
     assert names == [name for section in SECTIONS.values() for name in section]
     groups = {"secret": ("set",), "new": ("job",), "quarantine": ("list", "show", "retry")}
     groups["schedule"] = ("add", "list", "show", "pause", "resume", "run", "remove", "preview")
+    groups["webhook"] = ("add", "list", "show", "log", "ping", "rotate", "enable", "remove")
     for name, under in ((one, under) for one in names for under in groups.get(one, ("",))):
         assert run([name, *([under] if under else []), "--help"]) == 0
         shown = capsys.readouterr().out

@@ -40,9 +40,10 @@ async def _estimate(where: Options, document: dict[str, object], assumed: dict[s
     from infra.cli.flow_lines import estimate_lines
     from infra.cli.render import print_json, stdout
     from infra.cli.secrets import hide_password
+    from infra.cli.uploads import files_in
 
     async with jobs_at(where) as jobs:
-        found = await jobs.estimate(hide_password(document)[0], assumed)
+        found = await jobs.estimate(files_in(hide_password(document)[0])[0], assumed)
     if where.json:
         print_json(found)
         return

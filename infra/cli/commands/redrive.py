@@ -18,7 +18,7 @@ from shared.view import JobView
 
 if TYPE_CHECKING:
     from infra.cli.client import Jobs
-    from infra.cli.fields import Document
+    from infra.cli.places import Document
 
 
 @click.command("redrive", cls=Command)

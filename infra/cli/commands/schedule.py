@@ -12,7 +12,7 @@ from infra.cli.selecting import complete_type
 from shared.errors import NotFound
 
 if TYPE_CHECKING:
-    from infra.cli.fields import Document
+    from infra.cli.places import Document
     from shared.runtime.api.schedules import Preview, Schedules, ScheduleView
 
 
@@ -52,7 +52,8 @@ def add(job_type: str, assignments: tuple[str, ...], **terms: Any) -> None:
       longshore schedule add poll generic operation=echo --cron '*/5 * * * *' --overlap skip --id poll
       longshore schedule add new-year generic operation=echo --at 2027-01-01T00:00:00Z
     """
-    from infra.cli.fields import absolute, assigned, payload_model
+    from infra.cli.fields import assigned, payload_model
+    from infra.cli.places import absolute
 
     payload = absolute(assigned(payload_model(job_type), {"type": job_type}, assignments))
     asked = {name: value for name, value in terms.items() if value is not None} | {"payload": payload}

@@ -19,7 +19,7 @@ from shared.lanes import Priority
 
 if TYPE_CHECKING:
     from infra.cli.client import Jobs
-    from infra.cli.fields import Document
+    from infra.cli.places import Document
     from shared.runtime.api.jobs import Accepted
 
 SECONDS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -82,12 +82,14 @@ def command(
       longshore submit backup database=shop.db --watch
       longshore submit extract database=shop.db tables=orders output_format=csv
       longshore submit extract database=secret://shop query='select * from t'
+      longshore submit bulk_import --file people.yaml source=@people.csv database=shop.db
       longshore submit restore --payload @restore.json --key nightly --delay 2h
       longshore submit generic operation=count parameters.to:=20 --priority urgent
       longshore submit --file flow.yaml --watch
 
     A database is the path of an SQLite file, postgresql://user@host/name, secret://NAME (see `longshore secret`) or
-    env://NAME. The job's id is printed; with --watch, the exit code is 1 if the job fails.
+    env://NAME. A file is an s3:// URL, or @PATH of one here, which is uploaded first. The job's id is printed; with
+    --watch, the exit code is 1 if the job fails.
     """
     document = document_of(job_type, payload, file, assignments) | ({"priority": priority} if priority else {})
     return asyncio.run(_submit(options(), document, key=key, delay_s=delay_s, follow=watch))
@@ -95,7 +97,8 @@ def command(
 
 def document_of(job_type: str | None, payload: str | None, file: str | None, assignments: Sequence[str]) -> "Document":
     """The payload as it was said. Raises InvalidInput for what is none; its type's model has not seen it yet."""
-    from infra.cli.fields import absolute, assigned, payload_model
+    from infra.cli.fields import assigned, payload_model
+    from infra.cli.places import absolute
 
     if payload is not None and file is not None:
         raise InvalidInput("invalid_payload", "either --payload or --file", field="--file")
@@ -152,13 +155,16 @@ async def _submit(where: Options, document: "Document", *, key: str | None, dela
     from infra.cli.connect import jobs_at
     from infra.cli.fields import checked, payload_model
     from infra.cli.secrets import hide_password
+    from infra.cli.uploads import files_in, uploaded
     from infra.cli.watching import all_good, watch
 
     document, secrets = hide_password(document)
+    document, files = files_in(document)
     payload = checked(payload_model(document["type"]), document)
     where = where if where.api else replace(where, tenant=payload.tenant_id)
     await _keep(where, secrets)
     async with jobs_at(where) as jobs:
+        document = await uploaded(jobs, document, files)
         accepted = await jobs.submit(document, key=key, delay_s=delay_s)
         await _tell(where, jobs, accepted, document["type"], follow=follow)
         return 0 if not follow or all_good(await watch(where, jobs, [accepted.job_id])) else FAILED
