@@ -51,6 +51,7 @@ async def auto_resolve_issue(payload: AutoResolveIssuePayload, context: Context)
             changes,
             post_to_github=options.post_to_github,
             create_pr=options.create_pr,
+            run_ci=options.run_ci,
             attempts=tries.made + 1,
         )
 

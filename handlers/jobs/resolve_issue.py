@@ -23,6 +23,7 @@ async def resolve_issue(payload: ResolveIssuePayload, context: Context) -> Issue
             changes,
             post_to_github=payload.post_to_github,
             create_pr=payload.create_pr,
+            run_ci=payload.run_ci,
             attempts=context.attempt,
         )
 

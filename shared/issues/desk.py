@@ -32,6 +32,9 @@ from shared.runtime.webhooks import may_be_local
 
 STEPS: Final = 6
 
+SKIP_CI: Final = "\n[skip ci]\n"
+"""https://docs.github.com/en/actions/how-tos/manage-workflow-runs/skip-workflow-runs, and so do most other services."""
+
 
 class Base(BaseModel):
     """What the change is made on."""
@@ -120,8 +123,11 @@ class Desk:
         kept = Kept.model_validate(await self._context.once("proposal", ask))
         return kept.proposal, change(kept.proposal, await self._read(material, kept.files))
 
-    async def push(self, material: Material, proposal: Proposal, changes: list[Change]) -> tuple[str, str]:
-        """→ our branch, and the commit that we made for it"""
+    async def push(
+        self, material: Material, proposal: Proposal, changes: list[Change], *, run_ci: bool
+    ) -> tuple[str, str]:
+        """→ our branch, and the commit that we made for it. A branch of the repository's own is built with its secrets,
+        and a test is code: unless `run_ci`, nothing runs before somebody has read it."""
         branch = branch_name(self._payload.issue_number, self._context.job_id)
         self._tell(4, f"push {len(changes)} files to {branch}")
         for change in changes:
@@ -131,7 +137,7 @@ class Desk:
 
         async def make(_: str) -> str:
             title = one_line(proposal.title, self._known)
-            message = f"{title}\n\nFor #{self._payload.issue_number}.\n"
+            message = f"{title}\n\nFor #{self._payload.issue_number}.\n" + ("" if run_ci else SKIP_CI)
             files = {one.path: (one.mode, None if one.new is None else one.new.encode()) for one in changes}
             return await self._repo.commit(material.base.commit, material.tree_sha, files, message)
 

@@ -21,12 +21,13 @@ async def handed_in(
     *,
     post_to_github: bool,
     create_pr: bool,
+    run_ci: bool,
     attempts: int,
 ) -> IssueResult:
     """The change as a file, and, where it may be posted, as a branch, a pull request and a word on the issue."""
     artifacts = IssueArtifacts(files_changed=[change.path for change in changes], diff_url=await desk.keep(changes))
     if post_to_github:
-        branch, commit = await desk.push(material, proposal, changes)
+        branch, commit = await desk.push(material, proposal, changes, run_ci=run_ci)
         artifacts.branch_name, artifacts.commit_hash = branch, commit
         if create_pr:
             artifacts.pull_request_url = await desk.pull_request(material, proposal, branch)

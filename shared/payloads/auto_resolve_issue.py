@@ -15,6 +15,7 @@ class AutoResolveOptions(Strict):
     create_pr: bool = True
     post_to_github: bool = True
     allow_ci_files: bool = False
+    run_ci: bool = False
     max_attempts: Annotated[int, Field(ge=1, le=5)] = 3
     priority: Priority | None = None
 

@@ -158,7 +158,7 @@ def test_an_issue_is_resolved_on_a_branch_of_its_own_with_a_pull_request() -> No
         **{path: mode for path, (mode, _) in FILES.items() if path != "README.md"},
         "tests/test_add.py": "100644",
     }
-    assert github.commits[made.commit_hash or ""]["message"] == "Add adds\n\nFor #7.\n"
+    assert github.commits[made.commit_hash or ""]["message"] == "Add adds\n\nFor #7.\n\n[skip ci]\n"
     (pull,) = github.pulls
     assert (pull["head"], pull["base"], pull["title"]) == (made.branch_name, "main", "Add adds")
     assert pull["body"] == "For #7.\n\nIt added wrongly."
@@ -183,6 +183,16 @@ def test_the_change_is_a_file_that_git_can_apply() -> None:
         "diff --git a/README.md b/README.md\ndeleted file mode 100644\n--- a/README.md\n+++ /dev/null\n"
         "@@ -1 +0,0 @@\n-A shop.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"), [("resolve_issue", {"run_ci": True}), ("auto_resolve_issue", {"options": {"run_ci": True}})]
+)
+def test_ci_runs_what_nobody_has_read_only_where_the_payload_says_so(kind: str, fields: Json) -> None:
+    story = Story(thinking(proposal(FIX)))
+    story.done(kind, **fields)
+    story.done(kind, job_id="job_2")
+    assert [one["message"].endswith("[skip ci]\n") for one in story.github.commits.values()] == [False, False, True]
 
 
 def test_without_a_pull_request_it_ends_with_the_branch() -> None:
