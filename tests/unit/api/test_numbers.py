@@ -90,6 +90,9 @@ def test_every_lane_has_a_depth_and_a_health_of_its_own() -> None:
         world.jobs.rows[row.key] = replace(row, due_at=world.ports.now() - 600_000)
         assert (await client.ask("GET", "/health/deep")).status == 503, "what waits in another lane is not its wake-up"
         await world.react()
+        parts = document(await client.ask("GET", "/health/deep"))["parts"]
+        assert (parts["reactor"]["status"], parts["workers"]["status"]) == ("ok", "failing"), "nobody takes it"
+        await world.ports.queues.receive("generic-urgent", max_messages=1, wait_s=0)
         assert (await client.ask("GET", "/health/deep")).status == 200
 
     in_world(done, story, lanes=True)
@@ -134,7 +137,10 @@ def test_every_part_is_looked_at_and_one_that_fails_is_named(monkeypatch: pytest
     async def story(client: Client) -> None:
         answer = await client.ask("GET", "/health/deep")
         parts = document(answer)["parts"]
-        assert (answer.status, set(parts)) == (200, {"jobs_table", "side_table", "bucket", "queues", "reactor"})
+        assert (answer.status, set(parts)) == (
+            200,
+            {"jobs_table", "side_table", "bucket", "queues", "websocket", "reactor", "workers"},
+        )
         assert {part["status"] for part in parts.values()} == {"ok"}
 
         async def gone(_key: str) -> bytes:
@@ -144,6 +150,20 @@ def test_every_part_is_looked_at_and_one_that_fails_is_named(monkeypatch: pytest
         answer = await client.ask("GET", "/health/deep")
         assert (answer.status, document(answer)["status"]) == (503, "failing")
         assert document(answer)["parts"]["bucket"] == {"status": "failing", "reason": "denied"}
+
+    with_client(story)
+
+
+def test_what_a_pause_keeps_is_nobodys_delay() -> None:
+    async def story(client: Client) -> None:
+        await client.ask("POST", "/pauses", {"type": "generic", "reason": "the host moves"})
+        job_id = await client.submit()
+        await client.world.drain()
+        row = await client.world.ports.jobs.get("acme", job_id)
+        assert row is not None
+        client.world.jobs.rows[row.key] = replace(row, due_at=client.world.ports.now() - 600_000)
+        answer = await client.ask("GET", "/health/deep")
+        assert (answer.status, document(answer)["parts"]["reactor"]) == (200, {"status": "ok", "late_s": 0.0})
 
     with_client(story)
 
@@ -160,6 +180,10 @@ def test_a_reactor_that_is_behind_is_told_from_a_queue_that_is() -> None:
         assert (answer.status, document(answer)["parts"]["reactor"]) == (503, {"status": "failing", "late_s": 600.0})
 
         await ports.queues.send([Outgoing("generic", "{}")])
-        assert document(await client.ask("GET", "/health/deep"))["parts"]["reactor"] == {"status": "ok", "late_s": 0.0}
+        parts = document(await client.ask("GET", "/health/deep"))["parts"]
+        assert parts["reactor"] == {"status": "ok", "late_s": 0.0}
+        assert parts["workers"] == {"status": "failing", "late_s": 600.0}
+        await ports.queues.receive("generic", max_messages=1, wait_s=0)
+        assert (await client.ask("GET", "/health/deep")).status == 200, "somebody has it"
 
     with_client(story)
