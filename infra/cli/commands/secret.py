@@ -1,4 +1,4 @@
-"""`longshore secret set`: keep a connection URL where jobs find it by name."""
+"""`longshore secret set`: keep a database's URL, a token or another credential where jobs find it by name."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from shared.errors import InvalidInput
 
 @click.group("secret")
 def command() -> None:
-    """Keep connection URLs for jobs to name."""
+    """Keep credentials for jobs to name."""
 
 
 @command.command("set", cls=Command)
@@ -19,11 +19,16 @@ def command() -> None:
 def set_secret(name: str) -> None:
     """Keep a value as secret://NAME of this tenant. It is asked for, or read from a pipe: never an argument.
 
+    A database's connection URL, a GitHub token, a header of http_request, or a JSON object that says where a GitHub, or
+    a model, is, and who we are there: docs/jobs tells what each type reads.
+
     \b
     Examples:
       longshore secret set shop
       echo "$DATABASE_URL" | longshore secret set shop
       longshore submit backup database=secret://shop
+      longshore secret set github < token.txt
+      jq -Rs '{app_id: "12", private_key: .}' app.pem | longshore secret set github
     """
     value = _asked() if sys.stdin.isatty() else sys.stdin.read().rstrip("\r\n")
     if not value:
