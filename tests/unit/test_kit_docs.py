@@ -1,4 +1,4 @@
-"""The examples of docs/testing-jobs.md, run as a newcomer runs them: a file of their own, outside of any project."""
+"""The examples of docs/testing-jobs.md and toolbox.md, run as a newcomer runs them: a file outside of any project."""
 
 import re
 import subprocess
@@ -8,14 +8,25 @@ from pathlib import Path
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_examples_pass_as_they_stand_and_their_crash_points_are_counted(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / "testing-jobs.md").read_text(), re.MULTILINE | re.DOTALL)
-    (tmp_path / "test_examples.py").write_text("\n\n".join(blocks))
+def examples(page: str, folder: Path) -> tuple[int, str]:
+    """How many tests the page has, and what pytest says of them."""
+    blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+    (folder / "test_examples.py").write_text("\n\n".join(blocks))
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-n", "1", "-p", "no:cacheprovider", "."]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
-    written = "\n".join(blocks).count("\ndef test_")
-    assert re.search(rf"^{written} passed", done.stdout, re.MULTILINE), done.stdout + done.stderr
-    assert re.search(r"^\d+ crash points tried, in 2 scenarios$", done.stdout, re.MULTILINE), done.stdout
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
+    return "\n".join(blocks).count("\ndef test_"), done.stdout + done.stderr
+
+
+def test_the_examples_pass_as_they_stand_and_their_crash_points_are_counted(tmp_path: Path) -> None:
+    written, said = examples("testing-jobs.md", tmp_path)
+    assert re.search(rf"^{written} passed", said, re.MULTILINE), said
+    assert re.search(r"^\d+ crash points tried, in 2 scenarios$", said, re.MULTILINE), said
+
+
+def test_the_toolbox_holds_what_it_says(tmp_path: Path) -> None:
+    written, said = examples("toolbox.md", tmp_path)
+    assert written
+    assert re.search(rf"^{written} passed", said, re.MULTILINE), said
 
 
 def test_a_project_that_only_has_longshore_installed_pays_nothing_for_the_plugin() -> None:
