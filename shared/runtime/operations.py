@@ -90,7 +90,7 @@ def find(name: str) -> Registered:
     try:
         function = OPERATIONS[name] if name in OPERATIONS else points[0].load()
         return Registered(name, claims[0], function, _model(function))
-    except Exception as error:  # another's code, whatever it raises while it is imported
+    except (Exception, SystemExit) as error:  # another's code, whatever it raises while it is imported
         broken = f"{claims[0]} registers {name!r}, which cannot be used: {type(error).__name__}: {error}"
         raise _refused("operation_broken", broken) from error
 

@@ -53,6 +53,7 @@ POINTS = {
     "wrong": "acme_jobs:wrong",
     "one": "acme_jobs:one",
     "gone": "acme_nowhere:gone",
+    "exits": "acme_exits:exits",
     "echo": "acme_jobs:resize",
     "twice": "acme_jobs:resize",
     "a/b": "acme_jobs:resize",
@@ -71,6 +72,7 @@ def install(place: Path, package: str, points: dict[str, str]) -> None:
 @pytest.fixture(autouse=True)
 def _installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "acme_jobs.py").write_text(dedent(CODE))
+    (tmp_path / "acme_exits.py").write_text("raise SystemExit('no GPU here')")
     install(tmp_path, "acme", POINTS)
     install(tmp_path, "rival", {"twice": "acme_jobs:add"})
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -115,6 +117,7 @@ def test_an_installed_packages_operation_is_run(
         ("nobody", "unknown_operation", "operation"),
         ("gone", "operation_broken", "operation"),
         ("one", "operation_broken", "operation"),
+        ("exits", "operation_broken", "operation"),
         ("wrong", "TypeError", None),
     ],
 )
