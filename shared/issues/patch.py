@@ -60,6 +60,10 @@ _SHORT: Final = re.compile(r"[^.]{1,8}~\d+(\..*)?")
 https://github.com/git/git/blob/master/path.c, is_ntfs_dotgit"""
 
 
+_TURNS: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""https://trojansource.codes: who reads the change sees another than what runs."""
+
+
 class Form(BaseModel):
     """What a model answers, to the letter."""
 
@@ -197,6 +201,8 @@ def _check(changes: list[Change]) -> None:
     for change in changes:
         if sizes[change.path] > FILE_BYTES_MAX or "\0" in (change.new or "") or _is_broken(change.new or ""):
             raise Unusable(f"{change.path!r}: text of at most {FILE_BYTES_MAX:,} bytes was expected")
+        if len(_TURNS.findall(change.new or "")) > len(_TURNS.findall(change.old or "")):
+            raise Unusable(f"{change.path!r}: characters that turn the direction of text hide what it says")
     if grown > TOTAL_BYTES_MAX:
         raise Unusable(f"{grown:,} bytes are added; at most {TOTAL_BYTES_MAX:,}")
     names = {change.path for change in changes if change.new is not None}

@@ -154,8 +154,8 @@ def test_the_model_is_shown_no_credential() -> None:
     story = ordered(proposal(FIX))
     story.done("resolve_issue")
     shown = "".join((one.body or b"").decode() for one in story.mind.seen)
-    assert TOKEN not in shown
-    assert API_KEY not in shown
+    assert TOKEN not in shown + str([one.headers for one in story.mind.seen])
+    assert API_KEY not in shown + str([one.headers for one in story.github.seen])
 
 
 @pytest.mark.parametrize("key", ["YOUR KEY", "".join(f"\\u{ord(letter):04x}" for letter in API_KEY)])
@@ -287,6 +287,12 @@ def test_thousands_of_long_comments_are_not_gathered() -> None:
         "[" * 100_000,
         "x" * 400_000,
         '{"comment": "\\ud800"}',
+        'Sure! {"comment": "Yes."}',
+        '{"comment": "Yes."} I hope that this helps.',
+        '{"comment": ""}',
+        '{"comment": NaN}',
+        '{"answer": {"comment": "Yes."}}',
+        '{"comment": ' + "[" * 10_000 + "]" * 10_000 + "}",
     ],
 )
 def test_nonsense_is_tried_again_and_nothing_of_it_is_repeated(nonsense: str) -> None:
@@ -380,6 +386,13 @@ def test_a_text_to_find_must_stand_there_once() -> None:
 def test_a_file_that_was_not_read_is_not_written_over() -> None:
     with pytest.raises(Unusable, match="no text, or too large"):
         applied([Write(action="write", path="a.py", content="x")], TREE, {}, allow_ci_files=False)
+
+
+def test_a_text_that_reads_otherwise_than_it_runs_is_not_written() -> None:
+    with pytest.raises(Unusable, match="turn the direction"):
+        applied([Write(action="write", path="b.py", content="x\u202e")], TREE, {}, allow_ci_files=True)
+    kept = [Replace(action="replace", path="a.py", find="a", replace="b")]
+    assert applied(kept, TREE, {"a.py": "a \u2067"}, allow_ci_files=False)[0].new == "b \u2067"
 
 
 def test_edits_of_one_file_follow_each_other() -> None:

@@ -135,6 +135,14 @@ def test_a_comment_is_written_by_a_model_that_has_read_the_issue_and_the_code() 
     story.assert_secret_kept(result.model_dump_json())
 
 
+def test_an_empty_issue_of_somebody_who_is_gone_is_an_issue() -> None:
+    story = Story(thinking({"comment": "What is it about?"}, files=[]))
+    story.github.issue |= {"title": "", "body": None, "user": None}
+    story.github.comments.append({"html_url": "https://github.test/x", "body": None, "user": None})
+    assert story.done("comment_on_issue").metadata["comment"] == "What is it about?"
+    assert story.mind.documents[-1]["issue"]["body"] == ""
+
+
 def test_a_comment_that_is_not_to_be_posted_is_in_the_result_alone() -> None:
     story = Story(thinking({"comment": "It subtracts."}))
     assert story.done("comment_on_issue", post_to_github=False).metadata["comment"] == "It subtracts."
@@ -488,6 +496,9 @@ def test_an_expired_credential_is_told_by_its_field_and_what_to_do() -> None:
         ((308, {}, {"Location": "http://10.0.0.1/"}), "redirected", Permanent),
         ((200, {"choices": []}), "unexpected_answer", Transient),
         ((200, b"data: {}"), "unexpected_answer", Transient),
+        ((200, b'{"choices": [{"message": {"content": "\xff"}}]}'), "unexpected_answer", Transient),
+        ((200, b'{"choices": ' + b"[" * 10_000 + b"]" * 10_000 + b"}"), "unexpected_answer", Transient),
+        ((200, b""), "unexpected_answer", Transient),
         ((200, {"choices": [{"message": {"content": ["a"]}}]}), "unexpected_answer", Transient),
         ((200, {"choices": [{"message": {"content": None, "tool_calls": [{}]}}]}), "unusable_answer", Unusable),
         ((200, {"choices": [{"message": {"content": None, "refusal": "No."}}]}), "unusable_answer", Unusable),
