@@ -4,6 +4,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -175,27 +176,68 @@ def test_postgres_gets_the_same_rows(longshore: Longshore, cookbook: str, new_po
     assert contents(url) == contents(cookbook)
 
 
-@pytest.mark.postgres
-def test_jobs_that_want_the_same_ingredient_find_one(new_postgres: Callable[[], str]) -> None:
-    url = new_postgres()
-    lines = [f"<p>{n} cups {'salt or pepper' if n % 2 else 'pepper or salt'}</p>" for n in range(1, 9)]
-    note = read_note("".join(lines).encode())
+SPICES = ["anise", "basil", "cumin", "dill", "fennel", "ginger", "mint", "sumac"]
+IMPORTS = 8
+
+
+def imported_beside_others(url: str, number: int) -> None:
+    """A whole note, in a thread with an event loop of its own, its lines at once; every other one in reverse."""
+    spices = " or ".join(SPICES if number % 2 else reversed(SPICES))
+    lines = "".join(f"<li>{cups} cups {spices}</li>" for cups in (1, 2, 3))
+    note = read_note(f"<h1>Mix {number}</h1><ul>{lines}</ul><ol><li>Mix.</li></ol>".encode())
 
     async def story() -> None:
         async with saving(url) as database:
             await database.run(store.create_tables)
-            await database.run(store.save_note, note, "job_1")
-        await asyncio.gather(*(save(line) for line in note.lines))
+            await database.run(store.save_note, note, f"job_{number}")
+        await asyncio.gather(*(save(line) for line in note.lines if line.kind == "ingredient"))
 
     async def save(line: NoteLine) -> None:
-        parsed = parse_ingredient(line.text)
         async with saving(url) as database:
-            await database.run(store.save_line, (note.fingerprint, "ingredient", line.position), parsed)
+            await database.run(
+                store.save_line, (note.fingerprint, line.kind, line.position), parse_ingredient(line.text)
+            )
 
     asyncio.run(story())
-    assert ask_postgres(url, "SELECT name FROM recipe_ingredients ORDER BY 1") == [("pepper",), ("salt",)]
-    assert ask_postgres(url, "SELECT count(*) FROM recipe_patterns") == [(1,)]
-    assert ask_postgres(url, "SELECT count(DISTINCT position) FROM recipe_segments") == [(8,)]
+
+
+def import_many(url: str) -> None:
+    with ThreadPoolExecutor(IMPORTS) as threads:
+        for done in [threads.submit(imported_beside_others, url, number) for number in range(IMPORTS)]:
+            done.result()
+    found = contents(url)
+    assert found["recipe_ingredients"] == [(spice,) for spice in SPICES]
+    assert len(found["recipe_patterns"]) == 1
+    assert len({row[:3] for row in found["recipe_segments"]}) == IMPORTS * 3
+    ask = ask_sqlite if url.startswith("sqlite") else ask_postgres
+    assert ask(url, "SELECT count(*) FROM recipe_lines WHERE pattern_id IS NOT NULL") == [(IMPORTS * 3,)]
+
+
+@pytest.mark.postgres
+def test_eight_imports_at_once_find_each_ingredient_once_and_none_waits_in_a_circle(
+    new_postgres: Callable[[], str],
+) -> None:
+    import_many(new_postgres())
+
+
+def test_eight_imports_at_once_share_a_file(cookbook: str) -> None:
+    import_many(cookbook)
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_one_note_by_two_jobs_at_once_is_one_note(
+    longshore: Longshore, cookbook: str, new_postgres: Callable[[], str], kind: str, tmp_path: Path
+) -> None:
+    """Both begin before either is done; each line is parsed by both."""
+    url = cookbook if kind == "sqlite" else new_postgres()
+    longshore.put_secret("cookbook", url)
+    jobs = [longshore.submit(ImportNotePayload(html=LASAGNE, database="secret://cookbook")) for _ in range(2)]
+    longshore.drain()
+    assert {longshore.job(job).status for job in jobs} == {Status.SUCCESS}
+    alone = f"sqlite:///{tmp_path / 'alone.db'}"
+    imported(longshore, LASAGNE, alone)
+    assert contents(url) == contents(alone)
 
 
 @pytest.mark.parametrize(
