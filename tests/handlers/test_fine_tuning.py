@@ -239,6 +239,8 @@ def test_a_loss_that_grows_ends_it_and_the_best_epoch_is_taken(jobs: Jobs) -> No
     assert result.data["stopped_early"] is True
     assert isinstance(best, int)
     assert len(history) == best + 2 < 50
+    losses = [epoch["loss"] for epoch in history if isinstance(epoch, dict)]
+    assert best == 1 + min(range(len(losses)), key=lambda place: float(str(losses[place])))
     (kept,) = (key for key in jobs.bodies if key.endswith(f"epoch-{best:04}.safetensors"))
     assert jobs.bodies[kept] == body_of(jobs, result)
 
@@ -424,6 +426,12 @@ def header(**changes: object) -> Callable[[bytes], bytes]:
     return spoil
 
 
+def wide_header(model: bytes) -> bytes:
+    """With nothing but spaces too many."""
+    size = int.from_bytes(model[:8], "little")
+    return struct.pack("<Q", size + (5 << 20)) + model[8 : 8 + size] + b" " * (5 << 20) + model[8 + size :]
+
+
 def spec(**changes: object) -> Callable[[bytes], bytes]:
     def spoil(model: bytes) -> bytes:
         text, tensors = read_tensors(model)
@@ -438,6 +446,7 @@ BAD_MODELS: dict[str, Callable[[bytes], bytes]] = {
     "half": lambda model: model[:-8],
     "a header of 2^63 bytes": lambda model: b"\xff" * 8 + model[8:],
     "no header": lambda model: bytes(8) + model[8:],
+    "a header of 5 MB": wide_header,
     "a deep header": lambda _: struct.pack("<Q", 100_000) + b"[" * 100_000,
     "not a number": lambda model: model[:-4] + struct.pack("<f", float("nan")),
     "infinite": lambda model: model[:-4] + struct.pack("<f", float("inf")),

@@ -105,8 +105,15 @@ def test_what_fails_there_fails_here_and_a_redrive_begins_anew(longshore: Longsh
     assert status_of(longshore, job).status == "QUEUED"
 
 
+def test_sagemaker_keeps_its_own_time(longshore: Longshore) -> None:
+    """Which begins when it has found machines."""
+    job = begin(longshore, remote={"hours_max": 1})
+    longshore.clock.advance(9000)
+    longshore.drain()
+    assert status_of(longshore, job).status is Status.QUEUED
+
+
 def test_what_bedrock_has_not_done_in_time_is_stopped(longshore: Longshore) -> None:
-    """SageMaker sees to it itself."""
     job = begin(longshore, "bedrock", remote={"hours_max": 2})
     longshore.clock.advance(7100)
     longshore.drain()

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from shared.training.softmax import Rows, accuracy, evaluate, learn, macro_f1
+from shared.training.softmax import Rows, accuracy, evaluate, learn, macro_f1, probabilities
 
 
 def test_the_metrics_are_what_the_textbook_says() -> None:
@@ -51,6 +51,19 @@ def test_one_step_goes_down_the_slope_by_the_learning_rate() -> None:
     assert learn(weights, squares, batch, 0.1) == pytest.approx(math.log(2))
     assert weights == pytest.approx(np.array([[0.1, -0.1], [0.1, -0.1], [0, 0]]), abs=1e-5)
     assert squares == pytest.approx(np.array([[0.25, 0.25], [0.0625, 0.0625], [0, 0]]))
+
+
+def test_scores_without_measure_are_probabilities_still() -> None:
+    weights = np.array([[1e4, -1e4]], np.float32)
+    assert probabilities(weights, rows(([(0, 1.0)], 0)).batch(np.arange(1))).tolist() == [[1.0, 0.0]]
+
+
+def test_two_twins_in_a_batch_are_as_one() -> None:
+    squares = [np.zeros((1, 2), np.float32), np.zeros((1, 2), np.float32)]
+    for count, found in enumerate(squares, 1):
+        batch = rows(*[([(0, 1.0)], 0)] * count).batch(np.arange(count))
+        learn(np.zeros((1, 2), np.float32), found, batch, 0.1)
+    assert (squares[0] == squares[1]).all()
 
 
 def test_a_batch_learns_the_mean_of_its_rows() -> None:
