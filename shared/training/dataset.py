@@ -6,15 +6,15 @@ wrong is told with the line (from 1; in Parquet the row).
 
 import csv
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Final, cast
 
-from arro3.core import RecordBatchReader
-from arro3.io import read_parquet
-
 from shared.errors import Permanent
+from shared.training import parquet
 
 FIELD: Final = "dataset_path"
 
@@ -24,8 +24,9 @@ DATASET_BYTES_MAX: Final = 400 * 1024**2
 LINE_BYTES_MAX: Final = 1 << 20
 ROWS_MAX: Final = 2_000_000
 COLUMNS_MAX: Final = 1_000
-BATCH_ROWS: Final = 256
-BATCH_BYTES_MAX: Final = 256 << 20
+
+_TOLD: Final = frozenset({"LD_LIBRARY_PATH", "PATH", "PYTHONHOME"})
+"""What Python needs of the worker's environment; no secret is among it."""
 
 Value = str | float | bool | None
 Row = dict[str, Value]
@@ -134,39 +135,24 @@ def _json_row(line: str, number: int) -> Row:
 
 
 def _parquet_rows(file: IO[bytes]) -> Iterator[Row]:
-    with _no_panic():
-        reader: RecordBatchReader = read_parquet(file, batch_size=BATCH_ROWS)
-        names = [reader.schema.field(place).name for place in range(len(reader.schema))]
-    while True:
-        with _no_panic():
-            batch = next(reader, None)
-            if batch is None:
-                return
-            if batch.nbytes > BATCH_BYTES_MAX:
-                raise too_large(f"{batch.num_rows} rows of it have more than {BATCH_BYTES_MAX:,} bytes")
-            columns = [column.to_pylist() for column in batch.columns]
-        for values in zip(*columns, strict=True):
-            yield dict(zip(names, map(_plain, values), strict=True))
-
-
-def _plain(value: object) -> Value:
-    """Bytes are text; times, decimals and what else Parquet knows are made so."""
-    if isinstance(value, dict | list):
-        raise Permanent("bad_dataset", "a Parquet column of lists or of structures: plain values alone", field=FIELD)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return cast("Value", value) if value is None or isinstance(value, str | float | int) else str(value)
-
-
-@contextmanager
-def _no_panic() -> Iterator[None]:
-    """What Rust makes of a bad file is no Exception in Python: it would end the worker."""
-    try:
-        yield
-    except BaseException as error:
-        if type(error).__module__ != "pyo3_runtime" and type(error) is not Exception:
-            raise
-        raise Permanent("bad_dataset", "the Parquet file is damaged, or is none", field=FIELD) from None
+    """By a process of its own, which is ended if it takes too much, and with whoever reads this."""
+    environment = {name: value for name, value in os.environ.items() if name in _TOLD}
+    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "RUST_BACKTRACE": "0"}
+    command = [sys.executable, "-m", parquet.__name__, str(parquet.MEMORY_BYTES_MAX)]
+    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+    file.flush()
+    with subprocess.Popen(command, stdin=file, stdout=pipe, stderr=nowhere, env=environment) as child:  # noqa: S603  our own
+        try:
+            for number, line in enumerate(_lines(cast("IO[bytes]", child.stdout)), 1):
+                if line.endswith("\n"):
+                    yield _json_row(line, number)
+            ended = child.wait()
+        finally:
+            child.kill()
+    if ended == parquet.DAMAGED:
+        raise Permanent("bad_dataset", "the Parquet file is damaged, or is none", field=FIELD)
+    if ended:
+        raise too_large(f"it takes more than {parquet.MEMORY_BYTES_MAX:,} bytes of memory to unpack")
 
 
 _READERS: Final = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}

@@ -5,8 +5,10 @@ import csv
 import hashlib
 import io
 import json
+import os
 import struct
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -20,7 +22,7 @@ from shared.errors import InvalidInput, Permanent, Transient
 from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
 from shared.runtime.run import Stop
-from shared.training import dataset, training
+from shared.training import dataset, parquet, training
 from shared.training.features import TabularFeatures, TextFeatures
 from shared.training.model import Model, Spec, read_model, read_tensors, tensor_bytes
 from shared.training.watch import Watch
@@ -389,7 +391,6 @@ def test_a_dataset_that_is_none_is_told_and_leaves_nothing(jobs: Jobs, kind: str
         ("shared.training.files.DATASET_BYTES_MAX", 1000),
         ("shared.training.dataset.ROWS_MAX", 100),
         ("shared.training.training.FEATURES_MAX", 1000),
-        ("shared.training.dataset.BATCH_BYTES_MAX", 10),
     ],
 )
 def test_more_than_a_worker_has_room_for_is_refused(
@@ -399,6 +400,43 @@ def test_more_than_a_worker_has_room_for_is_refused(
     monkeypatch.setattr(place, value)
     error = jobs.fail("fine_tuning", model_id="new:text", dataset_path=f"{URL}mail.parquet")
     assert (error.code, error.field) == ("too_large", "dataset_path")
+
+
+def parquet_bomb(mebibytes: int) -> bytes:
+    """Some kilobytes."""
+    out = io.BytesIO()
+    table = Table.from_arrays([Array(["x" * (mebibytes << 20)], UTF8), Array(["b"], UTF8)], names=["text", "label"])
+    write_parquet(table, out, compression="zstd(1)")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("memory_mib", [96, 1024])
+def test_a_bomb_of_parquet_goes_off_where_it_ends_nobody(
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, memory_mib: int
+) -> None:
+    """Whether memory is over while it is unpacked, or it is seen that it would be."""
+    monkeypatch.setattr(parquet, "MEMORY_BYTES_MAX", memory_mib << 20)
+    jobs.bodies[f"{MINE}bomb.parquet"] = parquet_bomb(150)
+    error = jobs.fail("fine_tuning", model_id="new:text", dataset_path=f"{URL}bomb.parquet")
+    assert (error.code, error.field) == ("too_large", "dataset_path")
+    assert "memory to unpack" in error.message
+
+
+def test_a_row_of_parquet_is_as_long_as_any(jobs: Jobs) -> None:
+    jobs.bodies[f"{MINE}long.parquet"] = parquet_bomb(2)
+    error = jobs.fail("fine_tuning", model_id="new:text", dataset_path=f"{URL}long.parquet")
+    assert (error.code, error.message) == ("too_large", "line 1 has more than 1,048,576 bytes")
+
+
+def test_who_wants_no_more_rows_leaves_no_process_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(as_parquet(texts(20_000)))
+    with path.open("rb") as file:
+        rows = dataset.Dataset(file, "parquet", "").rows()
+        assert next(rows)["label"]
+        rows.close()  # type: ignore[attr-defined]  # a generator
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
 
 
 @pytest.mark.parametrize("url", ["s3://memory/artifacts/other/x.csv", f"{URL}gone.csv", "s3://elsewhere/x.csv"])
