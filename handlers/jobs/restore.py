@@ -36,7 +36,8 @@ async def restore(payload: RestorePayload, context: Context) -> ProcessResult | 
 
     def fetch(name: str) -> AsyncIterator[bytes]:
         url = beside(payload.backup_url, name)
-        return download(url, field="backup_url") if url.startswith("https://") else context.artifacts.read(url)
+        source = download if url.startswith("https://") else context.artifacts.read
+        return source(url, field="backup_url")
 
     watch = Watch(lambda: context.time_left_s)
     hint = Checkpoint.model_validate_json(context.checkpoint or "{}")

@@ -15,6 +15,7 @@ import pytest
 import zstandard
 
 from shared.databases.sqlite import writer as sqlite_writer
+from shared.errors import Permanent
 from shared.payloads.results import ProcessResult
 from tests.databases import Jobs, ask_postgres, ask_sqlite, make_sqlite, manifest_url
 
@@ -145,7 +146,9 @@ def test_a_parquet_file_that_is_damaged_inside_is_told(jobs: Jobs, source: str, 
 
 def test_another_tenants_backup_does_not_exist(jobs: Jobs, source: str, target: str) -> None:
     url = manifest_url(jobs.run("backup", database=source)).replace("/default/", "/another/")
-    assert jobs.fail("restore", database=target, backup_url=url).code == "no_such_artifact"
+    error = jobs.fail("restore", database=target, backup_url=url)
+    assert isinstance(error, Permanent)
+    assert (error.code, error.field) == ("no_such_artifact", "backup_url")
 
 
 # --- one table's file -------------------------------------------------------------------------------------------------
