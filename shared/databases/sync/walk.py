@@ -6,7 +6,6 @@
 What is committed is done as far as `SyncPlace.after`, and another invocation goes on behind it.
 """
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -103,7 +102,8 @@ async def walk(
     theirs = Stream(plan.target, after, lasting=plan.dry_run or plan.target.kind == "postgresql")
     while not place.ended:
         done = place.compared
-        await asyncio.gather(source.run(ours.fill), target.run(theirs.fill))
+        await source.run(ours.fill)
+        await target.run(theirs.fill)
         await target.run(lambda _: _step(plan, place, ours, theirs, act))
         tell(place.compared - done)
         if watch.short() or whole_s - watch.left_s() > TRANSACTION_S:
