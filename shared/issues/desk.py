@@ -233,6 +233,9 @@ async def _github(payload: IssuePayload, context: Context, *, is_local: bool) ->
     text = await context.secret(payload.github.partition("://")[2], field="github")
     if is_credential(text.strip()):
         return GithubConnection(token=SecretStr(text.strip()))
+    if not text.lstrip().startswith("{"):
+        message = "its secret: a token, or a JSON object, was expected"
+        raise Permanent("bad_connection", message, field="github")
     return read_connection(GithubConnection, text, field="github", is_local=is_local)
 
 

@@ -261,6 +261,7 @@ def test_a_file_that_comes_as_something_else_is_no_file() -> None:
             (200, {"content": content, "encoding": "base64"}) if "/git/blobs/" in one.url else None
         )
         assert story.fails("resolve_issue").code == code
+        assert not any(document.get("files") for document in story.mind.documents)
 
 
 def test_thousands_of_long_comments_are_not_gathered() -> None:
@@ -366,6 +367,13 @@ TREE = {
 def test_ordinary_paths_are_free(path: str) -> None:
     assert path_problem(path, TREE, allow_ci_files=False) is None
     assert not is_ci(path)
+
+
+def test_two_files_that_differ_in_case_alone_are_both_free() -> None:
+    tree = TREE | {"A.py": Entry(path="A.py", mode="100644", type="blob", sha="3")}
+    edits = [Write(action="write", path=path, content="new") for path in ("a.py", "A.py")]
+    files = {"a.py": "old", "A.py": "old"}
+    assert [one.path for one in applied(edits, tree, files, allow_ci_files=False)] == ["a.py", "A.py"]
 
 
 def test_a_folder_is_not_written_over() -> None:
