@@ -182,6 +182,52 @@ def test_a_job_that_somebody_else_has_moved_counts_for_no_stage(
     assert redriven(longshore) == [0, 0] + [1] * 10 + [11] * 18
 
 
+def out_of_time(longshore: Longshore, monkeypatch: pytest.MonkeyPatch, **fields: Any) -> JobView:
+    """A canary that has written its wave down, and had no time to run any of it again."""
+    job = longshore.submit(RedrivePayload(**{"fingerprint": "bad_row", "who": "ann"} | fields))
+    with monkeypatch.context() as patched:
+        patched.setattr("shared.runtime.canary.TIME_LEFT_S_MIN", 1e9)
+        longshore.run(longshore.world.react())
+        longshore.run(longshore.world.invoke("redrive"))
+    return job
+
+
+def test_who_has_no_time_left_begins_nothing_that_it_cannot_end(
+    longshore: Longshore, broken: dict[str, Broken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed(longshore, 3)
+    broken["how"] = lambda _: None
+    job = out_of_time(longshore, monkeypatch, stages=(3,))
+    assert redriven(longshore) == []
+    longshore.drain(with_scheduled=True)
+    assert report(longshore, longshore.job(job))["succeeded"] == 3
+
+
+def test_once_the_failure_is_back_nothing_of_the_wave_is_begun_either(
+    longshore: Longshore, broken: dict[str, Broken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = failed(longshore, 3)
+    job = out_of_time(longshore, monkeypatch, stages=(3,))
+    longshore.redrive(jobs[0])
+    longshore.drain(with_scheduled=True)
+    assert longshore.job(job).status is Status.FAILED
+    assert len(redriven(longshore)) == 1
+
+
+def test_what_was_made_too_early_is_not_looked_through(
+    longshore: Longshore, broken: dict[str, Broken], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.runtime.canary.LIST_MAX", 2)
+    monkeypatch.setattr("shared.runtime.canary.PAGES_MAX", 2)
+    failed(longshore, 20)
+    since = longshore.clock.now()
+    failed(longshore, 1)
+    broken["how"] = lambda _: None
+    job = canary(longshore, created_since=since)
+    assert report(longshore, job)["run_again"] == 1
+    assert longshore.run(longshore.ports.side.get(f"default#{job.job_id}", "wave#000002")) is None
+
+
 def test_a_wave_keeps_the_pace(longshore: Longshore, broken: dict[str, Broken]) -> None:
     jobs = failed(longshore, 11)
     broken["how"] = lambda _: None

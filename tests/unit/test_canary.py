@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 
-from shared.canary import Fate, Look, Over, State, Stop, Wait, Wave, due_in_s, next_of, pause_s, size_of
+from shared.canary import Fate, Look, Over, State, Stop, Wait, Wave, due_in_s, fate_of, next_of, pause_s, size_of
+from shared.job import Job
 from shared.payloads.redrive import WAVE_MAX, RedrivePayload
+from shared.status import Status
 from tests.databases import job_row
 
 ALIVE, SAME, OTHER, WELL, ALONE, GONE = (
@@ -62,6 +64,29 @@ def test_only_a_success_leads_to_the_next_stage_and_every_fate_is_carried_on() -
     well = next_of(look(WELL, OTHER, wave=MORE), just_begun=False)
     assert well == State(wave=5, stage=1, fates=Counter({WELL: 1, OTHER: 1}))
     assert next_of(look(GONE, wave=MORE), just_begun=False) == State(wave=5, stage=0, fates=Counter({GONE: 1}))
+
+
+FAILED = replace(job_row("job_1", 1, None), status=Status.FAILED, error='{"code":"x","message":"m"}')
+
+
+@pytest.mark.parametrize(
+    ("row", "fate"),
+    [
+        (None, GONE),
+        (FAILED, ALONE),
+        (replace(FAILED, status=Status.CANCELLED), GONE),
+        (replace(FAILED, status=Status.QUEUED), GONE),
+        (replace(FAILED, error='{"code":"y","message":"m"}'), GONE),
+        (replace(FAILED, redrives=1), SAME),
+        (replace(FAILED, redrives=1, error='{"code":"y","message":"m"}'), OTHER),
+        (replace(FAILED, redrives=1, status=Status.SUCCESS), WELL),
+        (replace(FAILED, redrives=1, status=Status.PARTIAL_SUCCESS), WELL),
+        (replace(FAILED, redrives=1, status=Status.CANCELLED), GONE),
+        (replace(FAILED, redrives=2, status=Status.RUNNING), ALIVE),
+    ],
+)
+def test_a_fate_is_told_by_the_row_and_by_how_often_it_had_been_redriven(row: Job | None, fate: Fate) -> None:
+    assert fate_of(row, ("job_1", 0), PAYLOAD) is fate
 
 
 def test_a_stop_names_those_that_made_it() -> None:
