@@ -112,7 +112,7 @@ def _lines(file: IO[bytes]) -> Iterator[str]:
         try:
             yield line.decode(encoding)
         except UnicodeDecodeError:
-            raise bad(number, "not UTF-8") from None
+            raise bad(number, "not UTF-8 (what is compressed is not unpacked)") from None
         encoding = "utf-8"
 
 

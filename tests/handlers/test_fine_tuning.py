@@ -2,6 +2,7 @@
 
 import asyncio
 import csv
+import gzip
 import hashlib
 import io
 import json
@@ -10,7 +11,7 @@ import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,10 +19,14 @@ from arro3.core import Array, DataType, Table, list_array
 from arro3.io import write_parquet
 from pydantic import JsonValue
 
+from infra.testing import Longshore, Producer
 from shared.errors import InvalidInput, Permanent, Transient
+from shared.memory.objects import MemoryObjects
 from shared.payloads import read_payload
+from shared.payloads.fine_tuning import FineTuningPayload
 from shared.payloads.results import ProcessResult
 from shared.runtime.run import Stop
+from shared.status import Status
 from shared.training import dataset, parquet, training
 from shared.training.features import TabularFeatures, TextFeatures
 from shared.training.model import Model, Spec, read_model, read_tensors, tensor_bytes
@@ -303,6 +308,24 @@ def test_killed_at_any_moment_it_makes_the_same_bits() -> None:
     assert deaths > 10
 
 
+def test_whatever_happens_at_any_call_the_model_has_the_same_bits(longshore: Longshore) -> None:
+    path = "artifacts/default/uploads/1/mail.jsonl"
+    payload = {"model_id": "new:text", "dataset_path": f"s3://memory/{path}", "training_config": {"epochs": 1}}
+    bits: set[bytes] = set()
+
+    async def story(producer: Producer) -> None:
+        await producer.ports.objects.put(path, as_jsonl(texts(60)))
+        job = await producer.submit(FineTuningPayload.model_validate(payload))
+        await producer.until(job, Status.SUCCESS)
+
+    def check(kit: Longshore) -> None:
+        bodies = cast("MemoryObjects", kit.ports.objects).bodies
+        bits.update(body for key, body in bodies.items() if key.endswith("/model.safetensors"))
+
+    longshore.crash_points(story, check)
+    assert len(bits) == 1
+
+
 def test_a_dataset_that_changes_meanwhile_is_not_gone_on_with() -> None:
     long = LongJobs(invocation_s=12)
 
@@ -363,6 +386,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "a field without end": ("csv", b'text,label\n"' + b"words\n" * 200_000 + b'",b\n', "too_large"),
     "twins": ("csv", b"label,label\na,b\n", "bad_dataset"),
     "Latin-1": ("csv", "text,label\nGrüße,b\n".encode("latin-1"), "bad_dataset"),
+    "packed": ("csv", gzip.compress(b"text,label\na,b\n" * 1000), "bad_dataset"),
     "an endless line": ("jsonl", b"x" * ((1 << 20) + 1), "too_large"),
     "a thousand columns": ("csv", ",".join(map(str, range(1001))).encode() + b"\n" + b"," * 1000 + b"\n", "too_large"),
     "columns without end": ("jsonl", as_jsonl([{f"c{n}": "1", "label": str(n % 2)} for n in range(1300)]), "too_large"),
@@ -544,6 +568,8 @@ def test_a_model_of_more_bytes_than_any_has_is_not_read_to_its_end(jobs: Jobs, m
         ({"model_id": "bert-base"}, "new:text, new:tabular or s3://"),
         ({"model_id": "new:text", "engine": "sagemaker"}, "the address of a training image"),
         ({"model_id": "new:text", "engine": "bedrock"}, "a Bedrock model's id"),
+        ({"dataset_path": "http://169.254.169.254/latest/a.csv"}, "dataset_path"),
+        ({"dataset_path": "/etc/passwd"}, "dataset_path"),
         ({"model_id": "a.b", "engine": "bedrock", "remote": {"volume_gb": 9}}, "are for the engine sagemaker"),
         ({"remote": {}}, "sagemaker and bedrock"),
         ({"training_config": {"epochs": 0}}, "greater than or equal to 1"),

@@ -427,9 +427,9 @@ def test_the_cloud_is_told_whose_training_it_is(engine: Engine) -> None:
         assert request["clientRequestToken"] == request["jobName"] == f"shop-{KEY[:16]}"
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "AccessDeniedException"])
+@pytest.mark.parametrize("code", ["ThrottlingException", "ExpiredTokenException", "EndpointConnectionError"])
 def test_a_cloud_that_lets_nobody_in_costs_no_attempt_and_is_told(longshore: Longshore, code: str) -> None:
-    """Throttled, or its credentials are over: the operator's to mend, and then it goes on."""
+    """Throttled, unreachable, or its credentials are over: the operator's to mend, and then it goes on."""
     trainers = trainers_of(longshore)
     trainers.fault = WorldFault(code, "sagemaker describe_training_job: no")
     job = begin(longshore)
