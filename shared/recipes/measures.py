@@ -4,7 +4,7 @@ from typing import Final
 
 from shared.recipes.amounts import TIMES, Amount, amount, at, behind_dot, counted, unit
 from shared.recipes.segments import Kind, Quantity, Segment, Token, adjacent, tokens_of
-from shared.recipes.words import COMPOUND, JOINED, QUALIFIERS, SIZES, SPOONS, UNITS
+from shared.recipes.words import COMPOUND, JOINED, QUALIFIERS, SIZES, UNITS
 
 OPEN: Final = {"(": ")", "[": "]", "{": "}"}
 DASHES: Final = frozenset({"-", "–", "—"})
@@ -141,7 +141,7 @@ class MeasureReader:
         if found is None or found[0].base or self._is_the_ingredient(found[1]):
             return
         of = UNITS[last.name] if last.kind == "unit" else None
-        packed = of and of.base and (of.base == "mm" or (found[0].container and of.name not in SPOONS))
+        packed = of and of.base and (of.base == "mm" or (found[0].container))
         if bracket is not None:
             self.place += 1
             self._take("comment", "in brackets", bracket)

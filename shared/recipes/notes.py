@@ -4,6 +4,7 @@ Where the ingredients are: under their heading; without headings, in a list with
 without lists, where lines begin with amounts. `found_by` says which it was.
 """
 
+import codecs
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from shared.payloads.parse_ingredient import LINE_CHARS_MAX, LINES_MAX
 from shared.recipes.ingredients import parse_ingredient
 from shared.recipes.notes_model import LineKind, Note, NoteLine
 
+MARKS: Final = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+WINDOWS: Final = "windows-1252"
 PAGE_LINES_MAX: Final = 5 * LINES_MAX
 
 TEXT_CHARS_MAX: Final = 300
@@ -54,13 +57,14 @@ class _Text:
 
 
 def read_note(html: bytes) -> Note:
-    """Raises Permanent("too_large", "not_a_note", "no_recipe") about `html`."""
+    """In UTF-8, UTF-16 with its mark, or Windows-1252. Raises Permanent("too_large", "not_a_note", "no_recipe")."""
     if len(html) > HTML_BYTES_MAX:
         raise Permanent("too_large", f"more than {HTML_BYTES_MAX:,} bytes", field="html")
+    text = _text(html)
     page = _Page()
     parser = etree.HTMLParser(target=page, encoding="utf-8", no_network=True)
     try:
-        parser.feed(html.decode("utf-8", "replace").replace("\0", "\ufffd").encode())
+        parser.feed(text.encode())
         parser.close()
     except etree.LxmlError:
         raise Permanent("not_a_note", "no HTML can be found in it", field="html") from None
@@ -72,6 +76,25 @@ def read_note(html: bytes) -> Note:
     source = page.said.get("source-url") or page.said.get("source") or ""
     created = page.said.get("created", "")
     return Note(title, source, created, tuple(page.tags)[:TAGS_MAX], tuple(lines), found_by, left_out)
+
+
+def _text(html: bytes) -> str:
+    """By its mark; else UTF-8; else what it declares or what HTML was written in before:
+    https://encoding.spec.whatwg.org/#names-and-labels. What is declared of others is not guessed at."""
+    mark = next((name for sign, name in MARKS.items() if html.startswith(sign)), None)
+    try:
+        text = html.decode(mark or "utf-8")
+    except UnicodeDecodeError:
+        declared = re.search(rb"charset\s*=\s*[\"']?([\w-]+)", html[:1024])
+        name = declared[1].decode("ascii", "replace").casefold() if declared else WINDOWS
+        if mark or name not in {"utf-8", "iso-8859-1", "latin1", "us-ascii", WINDOWS}:
+            raise Permanent(
+                "not_a_note", f"it can't be read as {mark or name}: save it in UTF-8", field="html"
+            ) from None
+        text = html.decode(WINDOWS, "replace")
+    if "\0" in text:
+        raise Permanent("not_a_note", "zero bytes are in it: it is no text, or not in UTF-8", field="html")
+    return text
 
 
 class _Page:

@@ -137,9 +137,6 @@ COMPOUND: Final = frozenset(
 )
 """Units that are one measure with nothing between them: `2 lb 4 oz`."""
 
-SPOONS: Final = frozenset({"teaspoon", "tablespoon", "dessertspoon", "cup"})
-"""Nobody says of a can how many cups it holds."""
-
 NOT_UNITS: Final = frozenset(
     {"pot roast", "pot barley", "rib eye", "rib roast", "rib steak", "cube steak", "leaf lettuce", "clove powder"}
     | {"glass noodle", "bottle gourd", "bar cookie"}

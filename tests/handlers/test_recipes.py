@@ -1,6 +1,8 @@
 """The recipe import: a note, one job a line, and the same rows however often and however badly it goes."""
 
 import asyncio
+import codecs
+import gzip
 import json
 import sqlite3
 from collections.abc import Callable
@@ -8,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from handlers.jobs.import_note import import_note
@@ -220,6 +223,24 @@ def test_eight_imports_at_once_find_each_ingredient_once_and_none_waits_in_a_cir
     import_many(new_postgres())
 
 
+@pytest.mark.postgres
+def test_ingredients_are_locked_in_one_order(new_postgres: Callable[[], str]) -> None:
+    """Held up between the first and the last, neither of two has what the other needs next."""
+    url = new_postgres()
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    imported_beside_others(url, 0)
+    ask_postgres(url, "TRUNCATE recipe_segments, recipe_ingredients CASCADE")
+    with ThreadPoolExecutor(2) as threads, psycopg.connect(url) as holder:
+        holder.execute("INSERT INTO recipe_ingredients (name) VALUES (%s)", (SPICES[3],))
+        done = [threads.submit(imported_beside_others, url, number) for number in (1, 2)]
+        while ask_postgres(url, waiting) < [(6,)] and not any(one.done() for one in done):
+            pass
+        holder.rollback()
+        for one in done:
+            one.result()
+    assert ask_postgres(url, "SELECT count(*) FROM recipe_ingredients") == [(len(SPICES),)]
+
+
 def test_eight_imports_at_once_share_a_file(cookbook: str) -> None:
     import_many(cookbook)
 
@@ -269,6 +290,48 @@ def test_hostile_markup_is_data_and_takes_no_time(unit: str) -> None:
     html = (unit * (HTML_BYTES_MAX // len(unit) + 1))[:HTML_BYTES_MAX].encode()
     with pytest.raises(Permanent, match=r"no_recipe|too_large"):
         read_note(html)
+
+
+NOTE = "<ul><li>1½ cups “crème”</li></ul><ol><li>Mix.</li></ol>"
+DECLARED = '<meta charset="{}">' + NOTE
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        NOTE.encode(),
+        NOTE.encode("utf-8-sig"),
+        NOTE.encode("utf-16"),
+        codecs.BOM_UTF16_BE + NOTE.encode("utf-16-be"),
+        NOTE.encode("windows-1252"),
+        DECLARED.format("ISO-8859-1").encode("windows-1252"),
+    ],
+)
+def test_a_note_is_read_in_the_encoding_it_is_in(html: bytes) -> None:
+    assert read_note(html).lines[0].text == "1½ cups “crème”"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        DECLARED.format("koi8-r").encode("windows-1252"),
+        DECLARED.format("punycode").encode("windows-1252"),
+        NOTE.encode("utf-16-le"),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        gzip.compress(NOTE.encode()),
+        codecs.BOM_UTF16_LE + b"<li>" + b"\x00\xd8" * 3,
+    ],
+)
+def test_what_is_no_text_or_of_an_unknown_encoding_is_not_guessed_at(html: bytes) -> None:
+    with pytest.raises(Permanent, match="UTF-8"):
+        read_note(html)
+
+
+def test_entities_are_not_expanded_and_files_not_read() -> None:
+    bomb = "".join(f"<!ENTITY {name} '{f'&{of};' * 10}'>" for of, name in zip("abcdef", "bcdefg", strict=True))
+    dtd = f"<!DOCTYPE x [<!ENTITY a 'lol'><!ENTITY file SYSTEM 'file:///etc/passwd'>{bomb}]>"
+    note = read_note(f"{dtd}<h3>Ingredients</h3><p>1 cup &g;</p><p>2 &file;</p>".encode())
+    assert [line.text for line in note.lines] == ["1 cup &g;", "2 &file;"]
 
 
 def test_a_line_of_another_text_is_not_written_over(longshore: Longshore, cookbook: str) -> None:
