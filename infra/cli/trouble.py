@@ -63,6 +63,8 @@ def _document(error: Exception) -> dict[str, object]:
 
 
 def _sentence(error: Exception) -> str:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return f"{error.format_message()}\n"
     lines = [f"longshore: {_said(error)}"]
     if isinstance(error, InvalidInput) and error.problems:
         lines = ["longshore: this payload is not valid", *_aligned(error.problems)]

@@ -128,6 +128,12 @@ class Longshore:
         """What `context.secret(name)` gives, and a payload's `secret://NAME` stands for."""
         self.run(self.ports.secrets.put(f"{tenant_id}/{name}", value))
 
+    def upload(self, name: str, body: bytes, *, tenant_id: str = "default") -> str:
+        """A file that a payload names, as `POST /uploads` keeps it; → its `s3://` URL, which `name` ends."""
+        key = f"artifacts/{tenant_id}/uploads/{len(self.world.objects.bodies)}/{name}"
+        self.world.objects.bodies[key] = body
+        return f"s3://{self.ports.objects.bucket}/{key}"
+
     # --- running jobs -------------------------------------------------------------------------------------------------
 
     def drain(self, *, with_scheduled: bool = False) -> Drained:

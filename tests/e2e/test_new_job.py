@@ -10,15 +10,31 @@ from pathlib import Path
 import pytest
 
 from infra.cli.app import run
+from infra.scaffold.job import NAME_CHARACTERS_MAX
 
 ROOT = Path(__file__).parents[2]
-CLONED = ("handlers", "shared", "infra", "tests", "docs", "requirements", "template.yaml", "pyproject.toml", "Makefile")
+CLONED = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "LICENSE",
+    "handlers",
+    "shared",
+    "infra",
+    "tests",
+    "docs",
+    "requirements",
+    "template.yaml",
+    "pyproject.toml",
+    "Makefile",
+)
 
 
 @pytest.fixture
 def clone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """As git would make it, without history."""
-    listed = subprocess.run(["git", "ls-files", *CLONED], cwd=ROOT, capture_output=True, text=True, check=True)
+    """As git would make it of what is here, without history."""
+    list_it = ["git", "ls-files", "-co", "--exclude-standard", *CLONED]
+    listed = subprocess.run(list_it, cwd=ROOT, capture_output=True, text=True, check=True)
     for name in filter(lambda name: (ROOT / name).is_file(), listed.stdout.splitlines()):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
@@ -51,7 +67,8 @@ def test_a_new_job_type_passes_every_check_at_once(
     in_clone(clone, "ruff", "format", "--check", *files)
     in_clone(clone, "ruff", "check", *files)
     shape = "tests/test_shape.py::test_a_job_type_is_a_file_a_payload_and_a_template_entry"
-    in_clone(clone, "pytest", f"tests/handlers/test_{name}.py", shape, "tests/unit/test_template_rules.py")
+    docs = ["tests/unit/test_template_rules.py", "tests/unit/test_docs.py"]
+    in_clone(clone, "pytest", f"tests/handlers/test_{name}.py", shape, *docs)
     assert f"longshore submit {name} text='a few words'" in in_clone(
         clone, "-c", "from infra.cli import main; main()", "types", name
     )
@@ -72,7 +89,10 @@ def test_a_new_job_type_passes_every_check_at_once(
         ("zip", "name_taken"),
         ("job", "name_taken"),
         ("handler", "name_taken"),
-        ("x" * 41, "invalid_name"),
+        ("", "invalid_name"),
+        ("x" * (NAME_CHARACTERS_MAX + 1), "invalid_name"),
+        ("test_mail", "name_taken"),
+        ("outcome", "name_taken"),
         ("extract", "name_taken"),
         ("cancel_children", "name_taken"),
         ("reactor", "name_taken"),
@@ -89,6 +109,12 @@ def test_a_name_that_is_none_or_taken_changes_nothing(
     assert everything(clone) == before
 
 
+def test_the_longest_name_is_formatted_as_all_are(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["new", "job", "x" * NAME_CHARACTERS_MAX, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    in_clone(clone, "ruff", "format", "--check", *[path for path in told["written"] if path.endswith(".py")])
+
+
 def test_what_is_there_is_not_overwritten(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (clone / "docs/jobs/resize.md").write_text("mine")
     before = everything(clone)
@@ -98,6 +124,17 @@ def test_what_is_there_is_not_overwritten(clone: Path, capsys: pytest.CaptureFix
     (clone / "docs/jobs/resize.md").unlink()
     assert run(["new", "job", "resize"]) == 0
     assert run(["new", "job", "resize"]) == 2
+
+
+def test_what_cannot_be_written_is_named_and_what_was_written_is_taken_back(
+    clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(clone / "docs/jobs")
+    (clone / "docs/jobs").write_text("a file where a folder was")
+    before = everything(clone)
+    assert run(["new", "job", "resize"]) == 2
+    assert "docs/jobs" in capsys.readouterr().err
+    assert everything(clone) == before
 
 
 def test_a_list_of_another_form_is_named_and_nothing_is_written(
@@ -115,4 +152,4 @@ def test_elsewhere_than_in_a_clone_it_says_so(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["new", "job", "resize"]) == 2
-    assert "no clone of Longshore" in capsys.readouterr().err
+    assert "not the root of a clone of Longshore" in capsys.readouterr().err

@@ -343,8 +343,7 @@ def test_each_crash_point_has_the_secrets_and_files_of_the_test(longshore: Longs
     longshore.put_secret("key", "mine")
 
     async def reading(_payload: GenericPayload, context: Context) -> ProcessResult:
-        chunks = [chunk async for chunk in context.artifacts.read(url)]
-        return ProcessResult(data={"secret": await context.secret("key"), "file": b"".join(chunks).decode()})
+        return ProcessResult(data={"secret": await context.secret("key"), "file": await text_at(context, url)})
 
     def check(kit: Longshore) -> None:
         (row,) = kit.world.jobs.rows.values()
@@ -352,6 +351,24 @@ def test_each_crash_point_has_the_secrets_and_files_of_the_test(longshore: Longs
 
     longshore.use(generic(reading))
     longshore.crash_points(ECHO, check)
+
+
+def test_a_file_of_the_test_is_there_for_a_job_and_at_each_crash_point(longshore: Longshore) -> None:
+    urls = [longshore.upload("a.txt", b"one"), longshore.upload("a.txt", b"two")]
+
+    async def reading(_payload: GenericPayload, context: Context) -> ProcessResult:
+        return ProcessResult(data={"said": [await text_at(context, url) for url in urls]})
+
+    def check(kit: Longshore) -> None:
+        (row,) = kit.world.jobs.rows.values()
+        assert kit.result(row.job_id).data.result == {"data": {"said": ["one", "two"]}}
+
+    longshore.use(generic(reading))
+    longshore.crash_points(ECHO, check)
+
+
+async def text_at(context: Context, url: str) -> str:
+    return b"".join([chunk async for chunk in context.artifacts.read(url)]).decode()
 
 
 async def storing(_payload: GenericPayload, context: Context) -> ProcessResult:

@@ -16,7 +16,10 @@ def command() -> None:
 @click.argument("name")
 @click.option("--heavy", is_flag=True, help="With libraries of its own (requirements/NAME), and minutes of work.")
 def new_job(name: str, heavy: bool) -> None:
-    """Write a job type: payload, handler, test, a page of docs, and its entries in the template and the union.
+    """Write a job type, small and green.
+
+    Its payload, handler, test and page of docs, and its entries in the union, the template and the examples. Make of
+    them what you need: docs/writing-a-job.md tells how.
 
     \b
     Examples:
@@ -38,6 +41,6 @@ def new_job(name: str, heavy: bool) -> None:
     click.echo(f"changed:  {' '.join(changed)}")
     click.echo(f"try it:   make check && .venv/bin/pytest tests/handlers/test_{name}.py")
     if heavy:
-        click.echo(f"its libraries: the list `{name}` in pyproject.toml, then make lock")
+        click.echo(f"libraries: the list `{name}` in pyproject.toml, then make lock install; docs/writing-a-job.md")
     click.echo(f"undo it:  rm {' '.join(written)} && git checkout {' '.join(changed)}")
-    click.echo("          (in the latter, other changes that are not committed go, too)")
+    click.echo("          (git checkout takes other changes that are not committed with it)")

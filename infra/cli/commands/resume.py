@@ -12,9 +12,9 @@ from infra.cli.options import Command, Options, options
 @click.argument("paused", metavar="TYPE")
 @everybody_option
 def command(*, paused: str, everybody: bool) -> None:
-    """Let the jobs of a paused type begin again, those first that are due longest.
+    """Let the jobs of a paused type begin again.
 
-    By its type, by `all`, or by its id as `pauses` and `why` show it.
+    Those first that are due longest. By its type, by `all`, or by its id as `pauses` and `why` show it.
 
     \b
     Examples:

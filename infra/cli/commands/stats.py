@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 @click.command("stats", cls=Command)
 def command() -> None:
-    """Show how each type does: what is alive, what ended in 24 hours, how fast, how long, what it cost.
+    """Show how each type does, and what it cost.
 
-    Counts are up to half a minute old, durations within 5 %, dollars approximate, at list prices.
+    What is alive, what ended in 24 hours, how fast, how long it took. Counts are up to half a minute old, durations
+    within 5 %, dollars approximate, at list prices.
 
     \b
     Examples:

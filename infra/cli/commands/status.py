@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 @click.command("status", cls=Command)
 @click.argument("job_id", metavar="JOB")
 def command(job_id: str) -> None:
-    """Show a job: status, progress, attempts, errors, payload, history; of a flow all its steps.
+    """Show everything about one job.
+
+    Its status, progress, attempts, errors, payload and history; of a flow all its steps.
 
     \b
     Examples:

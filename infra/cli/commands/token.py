@@ -11,10 +11,10 @@ from infra.cli.options import Command, options_of_a_new_cloud
 )
 @click.option("--hours", type=click.FloatRange(0.01, 720), default=24, show_default=True, help="How long it opens.")
 def command(role: str, hours: float) -> None:
-    """Make a token for the local cloud's API, with the tenant that --tenant names.
+    """Make a token for the local cloud's API.
 
-    It is signed with .longshore/key of this directory, where `longshore up` was started, and opens nothing else. A
-    deployed API takes the tokens of its own issuer.
+    It is for the tenant that --tenant names, signed with .longshore/key of this directory, where `longshore up` was
+    started, and opens nothing else. A deployed API takes the tokens of its own issuer.
 
     \b
     Examples:
