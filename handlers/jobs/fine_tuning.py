@@ -70,13 +70,7 @@ async def _tell(payload: FineTuningPayload, context: Context, training: Training
 
 
 async def _finish(payload: FineTuningPayload, context: Context, training: Training) -> ProcessResult:
-    document = card(
-        training,
-        name=context.job_id,
-        model_id=payload.model_id,
-        dataset_path=payload.dataset_path,
-        metrics=payload.options.metrics,
-    )
+    document = card(training, payload, name=context.job_id)
     model = await store(context.artifacts, "model.safetensors", model_bytes(training.model))
     cards = [
         await store(context.artifacts, "model_card.json", [json.dumps(document, indent=1).encode()]),
@@ -101,11 +95,9 @@ async def _elsewhere(payload: FineTuningPayload, context: Context, engine: Engin
         await anext(context.artifacts.read(payload.dataset_path, field=FIELD), None)  # is it there, and the tenant's?
         return Proceed(mark)
     if seen is None:
-        return asked_for(
-            has_begun=await trainers.start(key, wanted(payload, engine, row, context.artifacts.place(engine)))
-        )
-    seconds = (now - seen.began_at) // 1000
-    context.progress(seconds, message=f"seconds at {engine}", context=seen.message)
+        asked = wanted(payload, engine, row, context.artifacts.place(engine))
+        return asked_for(has_begun=await trainers.start(key, asked))
+    context.progress((now - seen.began_at) // 1000, message=f"seconds at {engine}", context=seen.message)
     return became(seen, payload, engine, now)
 
 

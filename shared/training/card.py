@@ -8,26 +8,26 @@ from collections.abc import Collection
 
 from pydantic import JsonValue
 
+from shared.payloads.fine_tuning import FineTuningPayload
 from shared.training.features import TextFeatures
 from shared.training.training import Epoch, Training
 
 FORMAT = "safetensors"
 
 
-def card(
-    training: Training, *, name: str, model_id: str, dataset_path: str, metrics: Collection[str]
-) -> dict[str, JsonValue]:
-    """The same training makes the same card. `metrics`: which of loss, accuracy and f1 to tell."""
+def card(training: Training, payload: FineTuningPayload, *, name: str) -> dict[str, JsonValue]:
+    """The same training makes the same card."""
     settings, spec, progress = training.settings, training.spec, training.progress
+    metrics = payload.options.metrics
     return {
         "name": name,
-        "base": model_id,
+        "base": payload.model_id,
         "kind": spec.features.kind,
         "format": f"{FORMAT}, version {spec.version}",
         "labels": list[JsonValue](spec.labels),
         "columns": list[JsonValue](sorted(spec.features.columns())),
         "dataset": {
-            "path": dataset_path,
+            "path": payload.dataset_path,
             "sha256": training.sha256,
             "rows": len(training.learned_from) + len(training.held_out),
             "validation_rows": len(training.held_out),
