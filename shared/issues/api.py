@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from shared.errors import LongshoreError, Permanent, Transient
 from shared.issues.connection import Known
 from shared.issues.http import Answer, Exchange, Request
+from shared.issues.words import printable
 from shared.webhooks import RETRY_AFTER_MAX_S, asked_s
 
 SAID_CHARACTERS_MAX: Final = 160
@@ -125,4 +126,6 @@ def _said(body: bytes, known: Known) -> tuple[str, str]:
         return "", ""
     error = said.error if isinstance(said.error, dict) else {"message": said.error}
     text = said.message or str(error.get("message") or "")
-    return known.scrub(" ".join(text.split()))[:SAID_CHARACTERS_MAX], str(error.get("code") or error.get("type") or "")
+    return known.scrub(printable(" ".join(text.split())))[:SAID_CHARACTERS_MAX], str(
+        error.get("code") or error.get("type") or ""
+    )

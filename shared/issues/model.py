@@ -19,6 +19,7 @@ from shared.issues.api import Api
 from shared.issues.connection import Known, ModelConnection
 from shared.issues.http import net
 from shared.issues.patch import Form, Unusable
+from shared.issues.words import printable
 from shared.job import compact_json
 
 FIELD: Final = "model"
@@ -157,4 +158,5 @@ def _bare(text: str) -> str:
 def _told(error: ValidationError) -> str:
     """Where it is wrong, without repeating what stands there."""
     found = error.errors(include_input=False, include_url=False, include_context=False)[:5]
-    return "; ".join(f"{'.'.join(str(part) for part in one['loc']) or 'the answer'}: {one['msg']}" for one in found)
+    places = (printable(".".join(str(part)[:40] for part in one["loc"])) or "the answer" for one in found)
+    return "; ".join(f"{place}: {one['msg']}" for place, one in zip(places, found, strict=True))

@@ -31,10 +31,14 @@ def marker(word: str) -> str:
     return f"<!-- longshore {word} -->"
 
 
+def printable(text: str, and_these: str = "") -> str:
+    """The same without what moves a terminal's cursor, or isn't seen."""
+    return "".join(character for character in text if character.isprintable() or character in and_these)
+
+
 def harmless(text: str, known: Known) -> str:
     """Markdown of a model as it may be shown."""
-    text = "".join(character for character in text if character.isprintable() or character in "\n\t")
-    text = without_lookalikes(known.scrub(text))[:BODY_CHARACTERS_MAX]
+    text = without_lookalikes(known.scrub(printable(text, "\n\t")))[:BODY_CHARACTERS_MAX]
     return _CLOSES.sub(rf"\1{_WORD_JOINER}\2", _CALLS.sub(_WORD_JOINER, text))
 
 

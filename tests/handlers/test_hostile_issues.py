@@ -304,6 +304,15 @@ def test_nonsense_is_tried_again_and_nothing_of_it_is_repeated(nonsense: str) ->
     assert story.github.writes == []
 
 
+def test_an_error_moves_no_cursor_whatever_a_server_says() -> None:
+    evil = "\x1b[2J\u202e" + "x" * 1_000
+    said = Story(Mind(lambda *_: (400, {"error": {"message": evil}}))).fails("comment_on_issue")
+    named = Story(thinking({"comment": "Yes.", evil: 1})).fails("comment_on_issue")
+    for error, code in ((said, "refused"), (named, "unusable_answer")):
+        assert (error.code, error.message.isprintable()) == (code, True)
+        assert len(error.message) < 200
+
+
 def test_a_fenced_answer_is_read() -> None:
     story = Story(
         Mind(
