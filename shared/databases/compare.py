@@ -74,9 +74,9 @@ def key_part(source: Column, source_kind: Kind, target: Column, target_kind: Kin
     return part
 
 
-def sorting(column: Column, kind: Kind) -> str:
-    """The SQL that a table, called `k`, is sorted by to be in the order of `Key`."""
-    name = f"k.{quote(column.name)}"
+def sorting(column: Column, kind: Kind, table: str = "k") -> str:
+    """The SQL that a table is sorted by to be in the order of `Key`."""
+    name = f"{table}.{quote(column.name)}"
     if kind == "sqlite":
         return f"{name} COLLATE BINARY"
     return name if column.base in _IN_ORDER else f'{name}::text COLLATE "C"'

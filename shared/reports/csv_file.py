@@ -13,7 +13,8 @@ from shared.reports.cells import Cell, Cells, Report, written
 
 ROWS_MAX: Final = 10_000_000
 CHUNK_CHARS: Final = 256 * 1024
-_FORMULA_BEGINS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_BEGINS: Final = (*"=+-@\t\r\n", *"\uff1d\uff0b\uff0d\uff20")
+"""The last four are the first four in full width. https://owasp.org/www-community/attacks/CSV_Injection"""
 
 
 def write(report: Report, rows: Iterator[Cells], out: IO[bytes]) -> None:

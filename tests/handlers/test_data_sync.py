@@ -121,6 +121,17 @@ def test_a_key_of_several_columns_is_compared_column_by_column(
     assert set(ask(target, query)) == set(ask(source, query))
 
 
+@pytest.mark.parametrize("key", [["id"], ["day", "id"]])
+def test_a_column_that_takes_other_keys_for_this_one_loses_no_other_row(jobs: Jobs, make: Make, key: list[str]) -> None:
+    """To the target's own equality, `a` is `A`."""
+    ours = "CREATE TABLE items (id TEXT, day TEXT, n INTEGER); INSERT INTO items VALUES"
+    source = make(f"{ours} ('a', 'x', 1), ('b', 'x', 2), ('B', 'x', 3)")
+    loose = "CREATE TABLE items (id TEXT COLLATE NOCASE, day TEXT, n INTEGER); INSERT INTO items VALUES"
+    target = make(f"{loose} ('a', 'x', 1), ('A', 'x', 1), ('b', 'x', 2), ('B', 'x', 9)")
+    assert counts(jobs.run("data_sync", **fields(source, target, delete=True), key=key)) == (0, 1, 1, 2)
+    assert set(contents(target)) == set(contents(source))
+
+
 # --- what is the same -------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +168,21 @@ def test_the_same_value_is_the_same_in_either_database(
     ask(target, "TRUNCATE items")
     assert counts(jobs.run("data_sync", **fields(source, target))) == (1, 0, 0, 0)
     assert counts(jobs.run("data_sync", **fields(source, target))) == (0, 0, 0, 1)
+
+
+@pytest.mark.postgres
+def test_every_page_of_a_target_is_read_once_however_its_keys_are_sorted(
+    jobs: Jobs, make: Make, new_postgres: Callable[[], str]
+) -> None:
+    """A sort of the rest for each page would cost as much as there are pages."""
+    source, target = make(MANY.format(start=1, step=1, divisor=1)), new_postgres()
+    ask(target, "CREATE TABLE items (id text PRIMARY KEY, n int)")
+    jobs.run("data_sync", **fields(source, target))
+    scans = "SELECT seq_scan + idx_scan FROM pg_stat_user_tables WHERE relname = 'items'"
+    ((before,),) = ask(target, scans)
+    assert counts(jobs.run("data_sync", **fields(source, target))) == (0, 0, 0, 9000)
+    ((after,),) = ask(target, scans)
+    assert int(str(after)) - int(str(before)) <= 3
 
 
 @pytest.mark.postgres

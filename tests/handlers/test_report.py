@@ -26,6 +26,9 @@ HOSTILE = [
     "-2+3",
     "@cmd",
     "\t=1",
+    "\n=1",
+    "\uff1d1+1",
+    "\uff20cmd",
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
     '#panic() #read("/etc/passwd") *b* $x$ [a] \\',
@@ -274,7 +277,7 @@ def test_no_text_becomes_a_formula_markup_or_code(jobs: Jobs, tmp_path: Path) ->
     cells = [cell for row in sheet(made(jobs, fields, "xlsx")) for cell in row]
     assert {kind for kind, _ in cells} == {"s"}
     rows = list(csv.reader(io.StringIO(made(jobs, fields, "csv").decode(), newline="")))
-    assert [row[0][0] for row in rows[:6]] == ["'"] * 6
+    assert [row[0][0] for row in rows[:9]] == ["'"] * 9
     page = made(jobs, fields, "html").decode()
     assert not re.search(r"<(script|img|b)\b|onerror=alert\(1\)>", page.replace("&gt;", ""))
     assert page.count("</table>") == 1

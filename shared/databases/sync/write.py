@@ -6,6 +6,7 @@ A row that the target refuses is left out and told; the others go on.
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from shared.databases.compare import sorting
 from shared.databases.engine import Row, Writer, by_halves
 from shared.databases.place import RowErrors
 from shared.databases.schema import Column, Table, quote, quoted
@@ -74,7 +75,11 @@ def _staged(database: Writer, table: Table, statement: str) -> Put:
 
 def _delete(plan: Plan) -> str:
     names = quoted(column.name for column in _key_columns(plan))
-    return f"DELETE FROM {plan.target.table.identifier} WHERE ({names}) IN (SELECT {names} FROM {STAGE})"
+    exact, staged = _exact(plan, "t"), _exact(plan, "s")
+    return (
+        f"DELETE FROM {plan.target.table.identifier} AS t WHERE ({names}) IN (SELECT {names} FROM {STAGE}) "
+        f"AND ({exact}) IN (SELECT {staged} FROM {STAGE} AS s)"
+    )
 
 
 def _update(plan: Plan) -> str:
@@ -83,7 +88,15 @@ def _update(plan: Plan) -> str:
     keys = [quote(column.name) for column in _key_columns(plan)]
     values = ", ".join(f"{name} = s.{name}" for name in map(quote, table.column_names) if name not in keys)
     same = " AND ".join(f"t.{name} = s.{name}" for name in keys)
-    return f"UPDATE {table.identifier} AS t SET {values} FROM {STAGE} AS s WHERE {same}"
+    return (
+        f"UPDATE {table.identifier} AS t SET {values} FROM {STAGE} AS s "
+        f"WHERE {same} AND ({_exact(plan, 't')}) = ({_exact(plan, 's')})"
+    )
+
+
+def _exact(plan: Plan, table: str) -> str:
+    """The key as it is: an index finds it by the column's own collation, to which `a` may be `A`."""
+    return ", ".join(sorting(column, plan.target.kind, table) for column in _key_columns(plan))
 
 
 def _key_columns(plan: Plan) -> list[Column]:
