@@ -434,13 +434,13 @@ def parquet_bomb(mebibytes: int) -> bytes:
     return out.getvalue()
 
 
-@pytest.mark.parametrize("memory_mib", [96, 1024])
+@pytest.mark.parametrize(("memory_mib", "bomb_mib"), [(96, 100), (1024, 150)])
 def test_a_bomb_of_parquet_goes_off_where_it_ends_nobody(
-    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, memory_mib: int
+    jobs: Jobs, monkeypatch: pytest.MonkeyPatch, memory_mib: int, bomb_mib: int
 ) -> None:
     """Whether memory is over while it is unpacked, or it is seen that it would be."""
     monkeypatch.setattr(parquet, "MEMORY_BYTES_MAX", memory_mib << 20)
-    jobs.bodies[f"{MINE}bomb.parquet"] = parquet_bomb(150)
+    jobs.bodies[f"{MINE}bomb.parquet"] = parquet_bomb(bomb_mib)
     error = jobs.fail("fine_tuning", model_id="new:text", dataset_path=f"{URL}bomb.parquet")
     assert (error.code, error.field) == ("too_large", "dataset_path")
     assert "memory to unpack" in error.message
