@@ -20,6 +20,7 @@ from shared.runtime.api.jobs import Why
 from shared.runtime.api.many import ErrorGroup
 from shared.view import JobView, MoveView, ParentView, ProgressView
 
+LEVELS_MAX: Final = 8
 STYLES: Final = {
     "WAITING": "yellow",
     "QUEUED": "yellow",
@@ -162,6 +163,12 @@ def _age(moment: str, now: int) -> str:
     return "".join(duration(since(moment, None, now)).split(" ")[:2])
 
 
+def saying(progress: ProgressView | None) -> str:
+    """`Lasagne: 4/7 ingredients`, two blanks in for each level."""
+    said = ": ".join(plain(part) for part in (progress.context, progress.message) if part) if progress else ""
+    return "  " * min(LEVELS_MAX, progress.indent_level) + said if progress and said else ""
+
+
 def why_facts(found: Why) -> Facts:
     """The reasons, each with what a person can do about it."""
     facts: Facts = [("job", found.job_id), ("status", status_text(found.status))]
@@ -175,7 +182,6 @@ def why_facts(found: Why) -> Facts:
 def job_facts(view: JobView, now: int, failures: Iterable[ErrorBody] = (), payload: str = "") -> Facts:
     """Everything about one job; `payload` in words."""
     progress = view.progress
-    saying = f"{progress.context} {progress.message}".strip() if progress else ""
     named: dict[str, str | Text | None] = {
         "job": view.job_id,
         "type": view.type,
@@ -185,7 +191,7 @@ def job_facts(view: JobView, now: int, failures: Iterable[ErrorBody] = (), paylo
         "parent": _parent_text(view.parent) if view.parent else None,
         "priority": view.priority if view.priority != "normal" else None,
         "attempts": f"{view.attempts} of {view.attempts_max} failed" if view.attempts else None,
-        "progress": "  ".join(part for part in (_percent(view), counted(progress), saying) if part),
+        "progress": "  ".join(part for part in (_percent(view), counted(progress), saying(progress)) if part),
         "due": view.next_attempt_at,
         "error": error_text(view.error) if view.error else None,
         "fingerprint": view.fingerprint,

@@ -17,9 +17,8 @@ from rich.table import Column
 from rich.text import Text
 
 from infra.cli.flow_lines import STEP_STYLES, Flows, done, step_line, words
-from infra.cli.operating import plain
 from infra.cli.options import Options
-from infra.cli.render import STYLES, counted, duration, error_text, ms_of, print_json, since, stderr, took
+from infra.cli.render import STYLES, counted, duration, error_text, ms_of, print_json, saying, since, stderr, took
 from shared.flow_view import FlowView, StepView
 from shared.status import Status
 from shared.view import JobView
@@ -259,8 +258,8 @@ def _words(job: JobView) -> str:
     elif job.progress is None or job.status is Status.QUEUED:
         parts = [_attempt(job), _due(job, now) or took(job, now)]
     else:
-        saying = "" if job.status.is_terminal else plain(job.progress.message)
-        parts = [_attempt(job), counted(job.progress), _rate(job), took(job, now), saying]
+        said = "" if job.status.is_terminal else saying(job.progress)
+        parts = [_attempt(job), counted(job.progress), _rate(job), took(job, now), said]
     return "  ".join(part for part in parts if part)
 
 
@@ -274,9 +273,10 @@ def _attempt(job: JobView) -> str:
 
 
 def _rate(job: JobView) -> str:
-    """How many a second, up to when the row was written. A flow counts in percent."""
+    """How many a second, up to when the row was written. A flow counts in percent; who waits counts what others do."""
     if (
         job.type == "flow"
+        or job.status is Status.WAITING
         or job.progress is None
         or job.started_at is None
         or (ran_s := since(job.started_at, job.updated_at, 0)) < 0.5

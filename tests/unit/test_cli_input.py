@@ -14,7 +14,7 @@ from infra.cli.connect import settings_of
 from infra.cli.fields import assigned, checked, paths_of, payload_model
 from infra.cli.options import Options
 from infra.cli.places import absolute
-from infra.cli.render import duration, size
+from infra.cli.render import duration, saying, size
 from infra.cli.secrets import hide_password
 from infra.cli.uploads import files_in
 from shared.errors import InvalidInput, Permanent
@@ -23,6 +23,7 @@ from shared.payloads import TYPES, open_types
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.results import ResponseData
 from shared.runtime.api.jobs import Link, Result
+from shared.view import ProgressView
 
 
 def read(job_type: str, *assignments: str) -> dict[str, object]:
@@ -352,6 +353,20 @@ def test_types_and_fields_are_completed(capsys: pytest.CaptureFixture[str], monk
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("progress", "told"),
+    [
+        (ProgressView(message="4/7 ingredients", context="Lasagne", indent_level=1), "  Lasagne: 4/7 ingredients"),
+        (ProgressView(message="reading"), "reading"),
+        (ProgressView(message="a\x1b[2Jb", indent_level=99), " " * 16 + "a\\x1b[2Jb"),
+        (ProgressView(current=3, indent_level=2), ""),
+        (None, ""),
+    ],
+)
+def test_what_a_job_says_of_itself_is_told_with_its_level_and_context(progress: ProgressView | None, told: str) -> None:
+    assert saying(progress) == told
 
 
 def test_sizes_and_durations_are_in_words() -> None:
