@@ -17,7 +17,7 @@ from aiohttp import web
 
 from shared.databases import compression
 from shared.databases.bulk import files
-from shared.errors import InvalidInput, Permanent
+from shared.errors import InvalidInput, LongshoreError, Permanent
 from shared.memory.ports import memory_ports
 from shared.net import transfer
 from shared.outcomes import Partial, Proceed
@@ -372,6 +372,49 @@ def test_an_address_inside_is_refused(jobs: Jobs, tmp_path: Path) -> None:
     url = make_sqlite(tmp_path / "target.db", "")
     fields = given(jobs, GOOD) | {"source": "https://127.0.0.1/rows.csv"}
     assert jobs.fail("bulk_import", database=url, **fields).code == "address_refused"
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "code"),
+    [
+        (403, "", "download_refused"),
+        (404, "", "no_such_artifact"),
+        (503, "", "download_failed"),
+        (302, "https://169.254.169.254/latest/meta-data/", "address_refused"),
+        (302, "http://example.org/rows.csv", "download_refused"),
+        (200, "", "empty_file"),
+    ],
+    ids=["expired_link", "gone", "busy", "redirected_inside", "redirected_to_http", "nothing"],
+)
+def test_a_source_that_gives_no_file_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, location: str, code: str
+) -> None:
+    jobs, url = Jobs(), make_sqlite(tmp_path / "target.db", "")
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": location} if location else {})
+
+    async def story() -> None:
+        async with serving(tmp_path, answer) as (source, tls):
+            monkeypatch.setattr(transfer, "download", partial(transfer.download, allowed=loopback, tls=tls))
+            await jobs.start("bulk_import", **given(jobs, "") | {"source": source, "database": url})
+
+    with pytest.raises(LongshoreError) as caught:
+        asyncio.run(story())
+    assert (caught.value.code, caught.value.field) == (code, "source")
+    assert ask_sqlite(url, "SELECT name FROM sqlite_schema WHERE name = 'people'") == []
+
+
+@pytest.mark.parametrize(
+    ("database", "code"),
+    [
+        ("postgresql://nobody@127.0.0.1:1/x", "database_unreachable"),
+        ("secret://none", "no_such_secret"),
+    ],
+)
+def test_a_database_that_is_not_there_is_told(jobs: Jobs, database: str, code: str) -> None:
+    error = jobs.fail("bulk_import", database=database, **given(jobs, GOOD))
+    assert (error.code, error.field) == (code, "database")
 
 
 def test_a_file_that_changes_between_two_invocations_is_not_gone_on_with(

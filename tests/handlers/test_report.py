@@ -297,6 +297,28 @@ def test_what_a_format_has_no_room_for_is_shortened_and_told(jobs: Jobs, tmp_pat
     assert jobs.run("report", **fields, output_format="pdf").data["cells_shortened"] == 1
 
 
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    "query",
+    [
+        "WITH gone AS (DELETE FROM sales RETURNING *) SELECT * FROM gone",
+        "SELECT * FROM sales; DELETE FROM sales",
+        "SELECT 1) AS q; COMMIT; DELETE FROM sales; --",
+        "SELECT empty_it()",
+        "SELECT * FROM sales FOR UPDATE",
+        "COPY sales TO PROGRAM 'true'",
+        "SELECT lo_create(0)",
+        "SELECT set_config('transaction_read_only', 'off', false), empty_it()",
+    ],
+)
+def test_no_query_can_write(jobs: Jobs, new_postgres: Callable[[], str], query: str) -> None:
+    url = new_postgres()
+    ask_postgres(url, SALES)
+    ask_postgres(url, "CREATE FUNCTION empty_it() RETURNS int LANGUAGE sql AS 'DELETE FROM sales; SELECT 1'")
+    assert jobs.fail("report", title="W", database=url, query=query).code == "query_refused"
+    assert ask_postgres(url, "SELECT count(*) FROM sales") == [(3,)]
+
+
 @pytest.mark.parametrize(("form", "rows"), [("html", 20_001), ("pdf", 2_001)])
 def test_more_rows_than_a_format_takes_are_refused_and_no_file_is_left(
     jobs: Jobs, sales: dict[str, Any], form: str, rows: int
@@ -316,6 +338,8 @@ def test_more_rows_than_a_format_takes_are_refused_and_no_file_is_left(
         ({"query": "SELECT * FROM nobody"}, ("no_such_table", "query")),
         ({"query": "DROP TABLE sales"}, ("query_refused", "query")),
         ({"database": "secret://none"}, ("no_such_secret", "database")),
+        ({"database": "postgresql://nobody@127.0.0.1:1/x"}, ("database_unreachable", "database")),
+        ({"database": "sqlite:///nowhere/to/be/seen.db"}, ("no_such_database", "database")),
     ],
 )
 def test_what_cannot_be_reported_is_told(
