@@ -421,6 +421,12 @@ def test_edits_of_one_file_follow_each_other() -> None:
     assert (change.old, change.new, change.mode) == ("a", "c", "100644")
 
 
+def test_a_secret_that_what_nobody_sees_holds_apart_is_found() -> None:
+    known = Known()
+    known.learn(API_KEY)
+    assert harmless("the key: " + "\u200b".join(API_KEY), known) == "the key: [secret]"
+
+
 def test_words_keep_their_sense() -> None:
     text = "The `add` in **shop/add.py** is `a - b`:\n\n- 1 > 0\n- see [docs](https://x.test)\n"
     assert harmless(text, Known()) == text
