@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -107,6 +108,34 @@ def test_a_name_that_is_none_or_taken_changes_nothing(
     assert run(["new", "job", name, "--json"]) == 2
     assert json.loads(capsys.readouterr().err)["error"]["code"] == code
     assert everything(clone) == before
+
+
+def test_what_the_docs_make_of_it_is_green_too(clone: Path) -> None:
+    """Every file that docs/writing-a-job.md shows, put where it says."""
+    page = (clone / "docs/writing-a-job.md").read_text()
+    payload, handler, test = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[:3]
+    (shown,) = re.findall(r"^```json\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (example,) = re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert run(["new", "job", "count_words", "--json"]) == 0
+    files = {
+        "shared/payloads/count_words.py": payload,
+        "handlers/jobs/count_words.py": handler,
+        "tests/handlers/test_count_words.py": test,
+    }
+    assert all(f"`{path}`" in page for path in files)
+    for path, text in files.items():
+        (clone / path).write_text(text)
+    in_clone(clone, "ruff", "format", "--check", *files)
+    in_clone(clone, "ruff", "check", *files)
+    in_clone(clone, "mypy", *[path for path in files if not path.startswith("tests")])
+    in_clone(clone, "pytest", "tests/handlers/test_count_words.py")
+    types, docs = clone / "infra/cli/commands/types.py", clone / "docs/jobs/count_words.md"
+    types.write_text(re.sub(r'^    "count_words": .*\n', lambda _: example, types.read_text(), flags=re.MULTILINE))
+    tried = ("pytest", "tests/unit/test_docs.py", "-k", "count_words or writing-a-job")
+    with pytest.raises(AssertionError, match="is required"):  # its page is still the old one
+        in_clone(clone, *tried)
+    docs.write_text(re.sub(r"(?<=```json\n).*\n", lambda _: shown, docs.read_text()))
+    in_clone(clone, *tried)
 
 
 def test_the_longest_name_is_formatted_as_all_are(clone: Path, capsys: pytest.CaptureFixture[str]) -> None:
