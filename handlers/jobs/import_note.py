@@ -16,9 +16,9 @@ from shared.payloads.categorize import CategorizePayload
 from shared.payloads.format_instruction import FormatInstructionPayload
 from shared.payloads.import_note import HTML_BYTES_MAX, ImportNotePayload
 from shared.payloads.parse_ingredient import LinePlace, ParseIngredientPayload
-from shared.payloads.results import ProcessResult, RowError
+from shared.payloads.results import ProcessResult
 from shared.recipes import store
-from shared.recipes.answers import note_result
+from shared.recipes.answers import how_far, missing, note_result
 from shared.recipes.notes import read_note
 from shared.recipes.notes_model import Note
 from shared.recipes.saving import saving
@@ -29,7 +29,6 @@ from shared.status import Status
 
 WAVES_MAX: Final = 8
 WAVE_LINES_MIN: Final = 4
-ERRORS_MAX: Final = 100
 
 
 class Place(BaseModel):
@@ -51,7 +50,7 @@ async def import_note(payload: ImportNotePayload, context: Context) -> ProcessRe
     url, life = await context.database_url(payload.database), context.children.job.redrives or 0
     place = Place.model_validate_json(context.checkpoint) if context.checkpoint else None
     if place is None:
-        note = read_note(await _html(payload, context))
+        note = read_note(await _html(payload, context), field="html" if payload.url is None else "url")
         if not await _save(url, note, context):
             return ProcessResult(status="no-op", data={"note_id": note.fingerprint, "duplicate": True})
         place = Place(note_id=note.fingerprint, life=life)
@@ -62,7 +61,8 @@ async def import_note(payload: ImportNotePayload, context: Context) -> ProcessRe
     async with saving(url) as database:
         title = (await database.run(store.read_saved, place.note_id)).title
         lines = await database.run(store.read_lines, place.note_id)
-    _tell(lines, title, context)
+    done, message = how_far(lines)
+    context.progress(done, len(lines), message=message, context=title, indent_level=1)
     if place.labelled:
         return await _end(url, place, lines)
     wave = lines[place.sent : place.sent + max(WAVE_LINES_MIN, -(-len(lines) // WAVES_MAX))]
@@ -98,17 +98,6 @@ async def _what_went_wrong(context: Context) -> tuple[str, str] | None:
     return None
 
 
-def _tell(lines: Sequence[SavedLine], title: str, context: Context) -> None:
-    """`3/12 ingredients`, and then `2/5 instructions`"""
-    done = [one for one in lines if one.status != "waiting"]
-    kinds = [kind for kind in ("ingredient", "instruction") if any(one.line.kind == kind for one in lines)]
-    counts = {kind: [sum(one.line.kind == kind for one in some) for some in (done, lines)] for kind in kinds}
-    open_kinds = [kind for kind in kinds if counts[kind][0] < counts[kind][1]] or kinds[-1:]
-    now, total = counts[open_kinds[0]]
-    message = f"{now}/{total} {open_kinds[0]}s"
-    context.progress(len(done), len(lines), message=message, context=title, indent_level=1)
-
-
 def _job(payload: ImportNotePayload, note_id: str, one: SavedLine) -> Payload:
     place = LinePlace(database=payload.database, note_id=note_id, position=one.line.position)
     if one.line.kind == "ingredient":
@@ -117,19 +106,14 @@ def _job(payload: ImportNotePayload, note_id: str, one: SavedLine) -> Payload:
 
 
 async def _end(url: str, place: Place, lines: Sequence[SavedLine]) -> ProcessResult | Partial:
-    """Complete, or what is missing: lines whose jobs failed; the labels, if it is none of them."""
-    missing = [one.line for one in lines if one.status == "waiting"]
+    """Complete, or what is missing."""
     async with saving(url) as database:
         if place.why is None:
             await database.run(store.complete, place.note_id)
         labels = await database.run(store.read_labels, place.note_id)
         patterns = await database.run(store.read_patterns, place.note_id)
     result = note_result(place.note_id, lines, labels, patterns)
-    if place.why is None:
-        return result
-    code, message = place.why
-    errors = [RowError(table=f"{line.kind}s", row=line.position, code=code, message=message) for line in missing]
-    return Partial(result, errors[:ERRORS_MAX] or [RowError(table="labels", code=code, message=message)])
+    return result if place.why is None else Partial(result, missing(lines, *place.why))
 
 
 handler = import_note.lambda_handler

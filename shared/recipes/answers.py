@@ -7,12 +7,13 @@ from typing import Final
 
 from pydantic import JsonValue
 
-from shared.payloads.results import ProcessResult
+from shared.payloads.results import ProcessResult, RowError
 from shared.recipes.categories import Label
 from shared.recipes.segments import Line, Segment
 from shared.recipes.store import SavedLine
 
 UNPARSED_TOLD_MAX: Final = 20
+ERRORS_MAX: Final = 100
 
 
 def line_result(line: Line, *, formatted: str | None = None) -> ProcessResult:
@@ -45,6 +46,22 @@ def note_result(
         },
         records_processed=len(lines),
     )
+
+
+def how_far(lines: Sequence[SavedLine]) -> tuple[int, str]:
+    """→ lines that are done, and in words: `3/12 ingredients`, and when those are, `2/5 instructions`"""
+    total = Counter(one.line.kind for one in lines)
+    done = Counter(one.line.kind for one in lines if one.status != "waiting")
+    kinds = sorted(total)
+    kind = next((kind for kind in kinds if done[kind] < total[kind]), kinds[-1])
+    return done.total(), f"{done[kind]}/{total[kind]} {kind}s"
+
+
+def missing(lines: Sequence[SavedLine], code: str, message: str) -> list[RowError]:
+    """Lines whose jobs failed; the labels, if it is none of them. Each with what went wrong first."""
+    waiting = [one.line for one in lines if one.status == "waiting"]
+    errors = [RowError(table=f"{line.kind}s", row=line.position, code=code, message=message) for line in waiting]
+    return errors[:ERRORS_MAX] or [RowError(table="labels", code=code, message=message)]
 
 
 def _segment(part: Segment) -> dict[str, JsonValue]:

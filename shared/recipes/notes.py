@@ -56,29 +56,30 @@ class _Text:
     block: int
 
 
-def read_note(html: bytes) -> Note:
-    """In UTF-8, UTF-16 with its mark, or Windows-1252. Raises Permanent("too_large", "not_a_note", "no_recipe")."""
+def read_note(html: bytes, *, field: str = "html") -> Note:
+    """In UTF-8, UTF-16 with its mark, or Windows-1252. Raises Permanent("too_large", "not_a_note", "no_recipe")
+    about `field`."""
     if len(html) > HTML_BYTES_MAX:
-        raise Permanent("too_large", f"more than {HTML_BYTES_MAX:,} bytes", field="html")
-    text = _text(html)
+        raise Permanent("too_large", f"more than {HTML_BYTES_MAX:,} bytes", field=field)
+    text = _text(html, field)
     page = _Page()
     parser = etree.HTMLParser(target=page, encoding="utf-8", no_network=True)
     try:
         parser.feed(text.encode())
         parser.close()
     except etree.LxmlError:
-        raise Permanent("not_a_note", "no HTML can be found in it", field="html") from None
+        raise Permanent("not_a_note", "no HTML can be found in it", field=field) from None
     if len(page.lines) > PAGE_LINES_MAX:
-        raise Permanent("too_large", f"more than {PAGE_LINES_MAX:,} lines", field="html")
+        raise Permanent("too_large", f"more than {PAGE_LINES_MAX:,} lines", field=field)
     found_by, lines, left_out = _sorted(page.lines)
-    _check(lines)
+    _check(lines, field)
     title = page.said.get("title") or page.heading or "(untitled)"
     source = page.said.get("source-url") or page.said.get("source") or ""
     created = page.said.get("created", "")
     return Note(title, source, created, tuple(page.tags)[:TAGS_MAX], tuple(lines), found_by, left_out)
 
 
-def _text(html: bytes) -> str:
+def _text(html: bytes, field: str) -> str:
     """By its mark; else UTF-8; else what it declares or what HTML was written in before:
     https://encoding.spec.whatwg.org/#names-and-labels. What is declared of others is not guessed at."""
     mark = next((name for sign, name in MARKS.items() if html.startswith(sign)), None)
@@ -93,7 +94,7 @@ def _text(html: bytes) -> str:
             ) from None
         text = html.decode(WINDOWS, "replace")
     if "\0" in text:
-        raise Permanent("not_a_note", "zero bytes are in it: it is no text, or not in UTF-8", field="html")
+        raise Permanent("not_a_note", "zero bytes are in it: it is no text, or not in UTF-8", field=field)
     return text
 
 
@@ -230,10 +231,10 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _check(lines: Sequence[NoteLine]) -> None:
+def _check(lines: Sequence[NoteLine], field: str) -> None:
     if not lines:
-        raise Permanent("no_recipe", "neither ingredients nor instructions can be found in it", field="html")
+        raise Permanent("no_recipe", "neither ingredients nor instructions can be found in it", field=field)
     if len(lines) > LINES_MAX:
-        raise Permanent("too_large", f"{len(lines):,} lines; at most {LINES_MAX:,}", field="html")
+        raise Permanent("too_large", f"{len(lines):,} lines; at most {LINES_MAX:,}", field=field)
     if any(len(line.text) > LINE_CHARS_MAX for line in lines):
-        raise Permanent("too_large", f"a line of more than {LINE_CHARS_MAX:,} characters", field="html")
+        raise Permanent("too_large", f"a line of more than {LINE_CHARS_MAX:,} characters", field=field)

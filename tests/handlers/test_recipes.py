@@ -285,6 +285,19 @@ def test_a_bad_note_ends_its_job_with_a_reason(
     assert field is None or outcome.field == field
 
 
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(b"", "no_recipe"), (b"<li>1 egg" + b" " * HTML_BYTES_MAX, "too_large"), (b"\x89PNG\r\n\x1a\n\0", "not_a_note")],
+)
+def test_a_bad_file_is_told_of_as_the_url_that_it_came_from(
+    longshore: Longshore, cookbook: str, body: bytes, code: str
+) -> None:
+    url = longshore.upload("note.html", body)
+    outcome = longshore.perform(import_note, ImportNotePayload(url=url, database=cookbook))
+    assert isinstance(outcome, Failed)
+    assert (outcome.code, outcome.field, outcome.permanent) == (code, "url", True)
+
+
 @pytest.mark.parametrize("unit", ["<div>", "<!--", "<a b=c ", "&#1", "<ul><li>", "<table>", "]]>", "<p>1 cup x", "</"])
 def test_hostile_markup_is_data_and_takes_no_time(unit: str) -> None:
     html = (unit * (HTML_BYTES_MAX // len(unit) + 1))[:HTML_BYTES_MAX].encode()
