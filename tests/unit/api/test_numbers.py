@@ -183,7 +183,8 @@ def test_a_reactor_that_is_behind_is_told_from_a_queue_that_is() -> None:
         parts = document(await client.ask("GET", "/health/deep"))["parts"]
         assert parts["reactor"] == {"status": "ok", "late_s": 0.0}
         assert parts["workers"] == {"status": "failing", "late_s": 600.0}
+        await ports.queues.send([Outgoing("generic", "{}")])
         await ports.queues.receive("generic", max_messages=1, wait_s=0)
-        assert (await client.ask("GET", "/health/deep")).status == 200, "somebody has it"
+        assert (await client.ask("GET", "/health/deep")).status == 200, "they are at work"
 
     with_client(story)
