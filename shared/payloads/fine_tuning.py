@@ -105,6 +105,8 @@ class FineTuningPayload(Payload):
             raise ValueError(f"model_id: for the engine {self.engine} {expected} is expected")
         if self.engine == "local" and self.remote is not None:
             raise ValueError("remote: is for the engines sagemaker and bedrock")
+        if self.model_id == "new:text" and self.text_column == self.label_column:
+            raise ValueError("label_column: another than the text's, which would tell it")
         if self.engine == "bedrock" and self.remote and self.remote.model_fields_set & {"instance_type", "volume_gb"}:
             raise ValueError("remote: instance_type and volume_gb are for the engine sagemaker")
         if self.options.patience is not None and not self.training_config.validation_split:

@@ -193,6 +193,8 @@ def begun(
     """
     survey, labels, counts = Survey(), set[str](), [0, 0]
     wanted = base.spec.features.columns() if base else {text_column} if text_column else set()
+    if settings.label_column in wanted:
+        raise _wrong("wrong_columns", f"the column {settings.label_column!r} is learned from: it can't be the label's")
     for row, label, is_held_out in sided(dataset, settings, look):
         if not any(counts) and (missing := wanted - row.keys()):
             raise _wrong("wrong_columns", f"there is no column {min(map(str, missing))!r}")

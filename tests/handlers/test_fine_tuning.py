@@ -552,6 +552,21 @@ def test_a_model_that_is_one_is_taken(jobs: Jobs) -> None:
     assert part(result, "labels") == ["a", "b", "billing", "outage", "praise"]
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [({}, "there is no column 'text'"), ({"label_column": "text"}, "the column 'text' is learned from")],
+)
+def test_a_base_model_of_other_columns_is_told(jobs: Jobs, fields: dict[str, str], said: str) -> None:
+    """A label that the features hold would be learned by heart."""
+    jobs.bodies[f"{MINE}base.safetensors"] = small_model()
+    name = "label" if "label_column" not in fields else "text"
+    jobs.bodies[f"{MINE}other.jsonl"] = as_jsonl([{"words": "x", name: label} for label in "abab"])
+    base = {"model_id": f"{URL}base.safetensors", "dataset_path": f"{URL}other.jsonl"}
+    error = jobs.fail("fine_tuning", **base, **fields)
+    assert (error.code, error.field) == ("wrong_columns", "dataset_path")
+    assert said in error.message
+
+
 def test_a_model_of_more_bytes_than_any_has_is_not_read_to_its_end(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shared.training.files.FILE_BYTES_MAX", 100)
     jobs.bodies[f"{MINE}base.safetensors"] = small_model()
@@ -570,6 +585,7 @@ def test_a_model_of_more_bytes_than_any_has_is_not_read_to_its_end(jobs: Jobs, m
         ({"model_id": "new:text", "engine": "bedrock"}, "a Bedrock model's id"),
         ({"dataset_path": "http://169.254.169.254/latest/a.csv"}, "dataset_path"),
         ({"dataset_path": "/etc/passwd"}, "dataset_path"),
+        ({"label_column": "text"}, "label_column"),
         ({"model_id": "a.b", "engine": "bedrock", "remote": {"volume_gb": 9}}, "are for the engine sagemaker"),
         ({"remote": {}}, "sagemaker and bedrock"),
         ({"training_config": {"epochs": 0}}, "greater than or equal to 1"),
