@@ -329,6 +329,18 @@ def test_every_command_has_help_with_examples(capsys: pytest.CaptureFixture[str]
         assert f"longshore {name} {under}" in shown or not under
 
 
+@pytest.mark.parametrize("group", [[], ["new"], ["schedule"], ["webhook"], ["quarantine"], ["secret"]])
+def test_a_name_without_a_command_shows_the_commands_each_in_a_whole_sentence(
+    group: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(group) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Usage: longshore")
+    commands = re.split(r"\n(?:Start|Commands):\n", told)[1]
+    assert commands
+    assert not re.search(r"\.\.\.$", commands, re.MULTILINE), commands
+
+
 def test_completion_scripts_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     for shell in ("bash", "zsh", "fish"):
         assert run(["completion", shell]) == 0

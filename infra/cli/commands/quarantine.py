@@ -30,7 +30,9 @@ def command() -> None:
 @click.option("--source", metavar="NAME", help="Of one job type's queue, of `stream` or of `dead-letters`.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most this many.")
 def list_items(source: str | None, limit: int) -> None:
-    """List what is in quarantine: the reason, then what it is and how it begins.
+    """List what is in quarantine.
+
+    The reason, then what it is and how it begins.
 
     \b
     Examples:

@@ -44,7 +44,9 @@ def when(asked: Callable[..., None]) -> Callable[..., None]:
     "--jitter", "jitter_s", type=int, metavar="SECONDS", help="Start up to so much later, to spread load (0)."
 )
 def add(job_type: str, assignments: tuple[str, ...], **terms: Any) -> None:
-    """Add a schedule of jobs of TYPE, with fields as `longshore submit` takes them.
+    """Add a schedule of jobs of TYPE.
+
+    With fields as `longshore submit` takes them.
 
     \b
     Examples:
