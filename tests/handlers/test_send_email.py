@@ -18,7 +18,7 @@ from handlers.jobs.send_email import SENDER, send_email
 from infra.testing import Drained, Longshore
 from infra.testing.faults import Fault, Plan
 from shared.aws.clients import Clients
-from shared.aws.mail import QUOTA_PAUSE_S, AwsMail
+from shared.aws.mail import EVENTS, QUOTA_PAUSE_S, AwsMail
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient, WorldFault
 from shared.job import Job
 from shared.mail.compose import File, composed
@@ -259,6 +259,11 @@ def test_no_mail_goes_where_one_came_back_until_it_is_wanted_all_the_same(longsh
     assert sent_to_ann(longshore) is None
 
 
+def test_what_ses_takes_for_no_tag_is_not_sent_as_one(longshore: Longshore) -> None:
+    assert isinstance(longshore.perform(send_email, mail(job_id="order.7")), Done)
+    assert box(longshore).tags == {"tenant_id": "default"}
+
+
 @pytest.mark.parametrize(
     ("detail", "refused"),
     [
@@ -410,6 +415,23 @@ def test_ses_is_asked_once_and_understood() -> None:
     paused, _ = said(400, "SendingPausedException", "Account sending is paused.")
     assert isinstance(paused, Transient)
     assert (paused.code, paused.retry_after_s) == ("sending_paused", QUOTA_PAUSE_S)
+
+
+def test_ses_is_told_whose_mail_it_is_and_whom_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EVENTS, "some-stack")
+    asked: list[dict[str, Any]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(await request.json())
+        return web.json_response({"MessageId": "m"})
+
+    async def story() -> None:
+        async with ses(answer) as port:
+            await port.send(b"x", sender="a@example.com", recipients=["b@example.com"], tags={"job_id": "job_1"})
+
+    asyncio.run(story())
+    assert asked[0]["ConfigurationSetName"] == "some-stack"
+    assert asked[0]["EmailTags"] == [{"Name": "job_id", "Value": "job_1"}]
 
 
 def test_where_nobody_listens_nothing_was_sent() -> None:
