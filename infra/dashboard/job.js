@@ -28,6 +28,7 @@ export function jobPage({ leave, id }) {
     });
     if (!found) return;
     if (!job || !isNewer(job.version, found.version)) job = found;
+    if (job.progress?.message) remember(trail, { ...job.progress, at: job.updated_at });
     showJob();
     await Promise.all([reasons(), steps(), history(), payload(), result()]);
   }, 200, leave);
@@ -50,7 +51,8 @@ export function jobPage({ leave, id }) {
   }
 
   function showProgress() {
-    const isShown = job.progress && job.status === "RUNNING";
+    // Who waits for others is getting on, too; a flow has its graph.
+    const isShown = job.progress && (job.type === "flow" ? job.status === "RUNNING" : !OVER.has(job.status));
     put(parts.progress, [isShown, job.progress, trail.length], () => isShown ? progress(job.progress, trail) : []);
   }
 

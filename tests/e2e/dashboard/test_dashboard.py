@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketRoute, expect
@@ -10,6 +11,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, Route, WebSocketR
 from shared.payloads import TYPES
 from shared.stats import HourStats, Stats, TypeStats
 from tests.e2e.dashboard.site import CHROMIUM, PATIENCE_MS, Site, open_browser, open_page, open_site
+from tests.recipes import LASAGNE
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium: apt-get install chromium")
 
@@ -62,6 +64,20 @@ def test_a_job_is_watched_from_its_submission_to_its_end_without_reload(site: Si
     expect(page.locator("pre", has_text='"counted": 12')).to_be_visible()
     expect(page.locator(".timeline li")).to_contain_text("succeeded")
     assert page.evaluate("window.isSameePage")
+
+
+def test_a_job_that_waits_for_others_is_seen_getting_on_line_by_line(site: Site, page: Page, tmp_path: Path) -> None:
+    secret = {"Name": "longshore/kitchen/book", "SecretString": f"sqlite:///{tmp_path}/cookbook.db"}
+    site.run(site.house.cloud.clients.call("secretsmanager", "create_secret", **secret))
+    enter(page, site, "kitchen")
+    payload = {"type": "import_note", "html": LASAGNE, "database": "secret://book"}
+    _, accepted = site.run(site.visitor("kitchen").ask("POST", "/jobs", payload))
+    row(page, accepted["job_id"]).click()
+    expect(page.locator(".live-progress")).to_contain_text("ingredients Grandma's Lasagne")
+    expect(page.locator(".trail li", has_text=re.compile("[13]/3 instructions")).first).to_have_attribute(
+        "style", re.compile("--level: 1")
+    )
+    expect(page.locator(".job-head .badge")).to_have_text("succeeded")
 
 
 def test_a_newcomer_finds_a_failed_job_learns_why_and_runs_it_again(site: Site, page: Page) -> None:
