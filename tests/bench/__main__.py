@@ -1,6 +1,6 @@
 """`make bench`: what a job costs. Compared things run in turns, figures are medians, and the machine is noisy.
 
-python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [flows] [planner] [databases] [bulk]
+python -m tests.bench [--json] [--many] [cost] [cpu] [cold] [front] [flows] [planner] [databases] [bulk] [sync]
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
 from shared.runtime.logs import configure_logs
-from tests.bench import bulk, cold_start, databases, flows, front, planner, worker_cpu
+from tests.bench import bulk, cold_start, databases, flows, front, planner, sync, worker_cpu
 from tests.bench.fan_in_limits import limits
 from tests.bench.fan_in_simulation import carried
 from tests.bench.prices import dollars
@@ -104,7 +104,7 @@ SECTIONS: dict[str, Sequence[Callable[[], Table]]] = {
 
 def main(arguments: Sequence[str]) -> int:
     configure_logs("ERROR")
-    known = [*SECTIONS, "databases", "bulk"]
+    known = [*SECTIONS, "databases", "bulk", "sync"]
     asked = [word for word in arguments if not word.startswith("--")] or known
     if unknown := {*arguments} - {*known, "--json", "--many"}:
         print(f"not known: {', '.join(sorted(unknown))}; sections are {', '.join(known)}", file=sys.stderr)
@@ -121,6 +121,8 @@ def main(arguments: Sequence[str]) -> int:
         held &= databases.main(many="--many" in arguments)
     if "bulk" in asked:
         held &= bulk.main()
+    if "sync" in asked:
+        held &= sync.main()
     return 0 if held else 1
 
 

@@ -7,15 +7,17 @@ process, which works meanwhile.
 
 import asyncio
 import csv
+import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
+from statistics import median
 from typing import Final
 
 import psycopg
@@ -140,21 +142,24 @@ def main() -> bool:
 
 def _table(home: Path, postgres: str) -> bool:
     held = True
-    head = f"{'rows/s':>12}{'per core':>12}{'plain rows/s':>14}{'ratio':>8}{'memory':>9}"
-    print(f"\n{f'{ROWS:,} rows of {len(COLUMNS)} columns':40}{head}")
+    head = f"{'rows/s by the clock':>25}{'per core':>25}{'plain rows/s':>25}{'memory':>9}{'load':>6}"
+    print(f"\nthousands, least–median–most of {ROUNDS}; {ROWS:,} rows of {len(COLUMNS)} columns\n{'':31}{head}")
     for kind, url, plain in (("postgresql", postgres, "copy"), ("sqlite", f"sqlite:///{home}/target.db", "inserts")):
         for name, mode in (("rows", "insert"), ("bad", "insert"), ("rows", "upsert"), ("rows", "replace")):
             pairs = [
                 (measure("ours", url, home / f"{name}.csv", mode), measure(plain, url, home / "rows.csv", mode))
                 for _ in range(ROUNDS)
             ]
-            clock_s, cpu_s, plain_s = (min(one) for one in zip(*((a[0], a[1], b[0]) for a, b in pairs), strict=True))
-            memory_mb = max(a[2] for a, _ in pairs)
-            held &= ROWS / cpu_s >= ROWS_PER_CORE_MIN and memory_mb < MEMORY_MAX_MB
+            clock_s, cpu_s, memory_mb, plain_s = zip(*((*ours, bare[0]) for ours, bare in pairs), strict=True)
+            held &= ROWS / min(cpu_s) >= ROWS_PER_CORE_MIN and max(memory_mb) < MEMORY_MAX_MB
             what = f"{kind} {mode}{', 1 in 1,000 bad' if name == 'bad' else ''}"
-            ours, bare = f"{ROWS / clock_s:12,.0f}{ROWS / cpu_s:12,.0f}", f"{ROWS / plain_s:14,.0f}"
-            print(f"{what:40}{ours}{bare}{plain_s / clock_s:8.2f}{memory_mb:6.0f} MB")
+            rates = "".join(f"{_rates(one):>25}" for one in (clock_s, cpu_s, plain_s))
+            print(f"{what:31}{rates}{max(memory_mb):6.0f} MB{os.getloadavg()[0]:6.1f}")
     return held
+
+
+def _rates(seconds: Sequence[float]) -> str:
+    return "–".join(f"{ROWS / one / 1000:,.0f}" for one in (max(seconds), median(seconds), min(seconds)))
 
 
 def _child(way: str, url: str, file: str, mode: str) -> None:

@@ -321,6 +321,14 @@ def test_a_sync_that_is_killed_anywhere_ends_the_same(make: Make, make_target: M
     assert look > 8
 
 
+def test_a_target_of_more_rows_than_the_source_is_gone_on_with_where_both_were_compared(make: Make) -> None:
+    source, target = make(MANY.format(start=1, step=3, divisor=2)), make(MANY.format(start=1, step=1, divisor=1))
+    world = LongJobs(4)
+    result = world.run("data_sync", **fields(source, target, delete=True))
+    assert (counts(result), world.invocations > 2) == ((0, 3000, 6000, 0), True)
+    assert contents(target) == contents(source)
+
+
 def test_a_run_that_is_killed_after_its_commit_counts_nothing_twice(make: Make) -> None:
     source, target = make(MANY.format(start=1, step=1, divisor=1)), make(MANY.format(start=1, step=3, divisor=2))
     world = LongJobs(4)
