@@ -118,11 +118,8 @@ class Github:
             case "POST", "pulls":
                 self.pulls.append(body | {"html_url": f"https://github.test/p/{len(self.pulls) + 1}"})
                 return 201, self.pulls[-1]
-            case "GET", "compare", both:
-                commit, _, head = both.partition("...")
-                return 200, {"status": "ahead" if commit in self.ancestors(head) else "diverged"}
-            case method, "git", *rest:
-                return self._git(method, rest, body)
+            case method, "git" | "compare" as kind, *rest:
+                return self._git(method, rest if kind == "git" else [kind, *rest], body)
         return 404, {"message": "Not Found"}
 
     def _git(self, method: str, path: list[str], body: Json) -> Reply:
@@ -135,6 +132,9 @@ class Github:
                 return (200, {"object": {"sha": sha}}) if sha else (404, {"message": "Not Found"})
             case "commits", sha:
                 return 200, {"tree": {"sha": self.commits[sha]["tree"]}}
+            case "compare", both:
+                commit, _, head = both.partition("...")
+                return 200, {"status": "ahead" if commit in self.ancestors(head) else "diverged"}
             case "trees", sha:
                 return 200, {"sha": sha, "tree": self._entries(sha), "truncated": self.truncated}
             case "blobs", sha:
