@@ -51,7 +51,7 @@ export function jobPage({ leave, id }) {
   }
 
   function showProgress() {
-    // Who waits for others is getting on, too; a flow has its graph.
+    // A flow has its graph.
     const isShown = job.progress && (job.type === "flow" ? job.status === "RUNNING" : !OVER.has(job.status));
     put(parts.progress, [isShown, job.progress, trail.length], () => isShown ? progress(job.progress, trail) : []);
   }

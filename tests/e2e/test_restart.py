@@ -26,6 +26,9 @@ from tests.e2e.cli import PROGRAM
 
 ROOT = Path(__file__).resolve().parents[2]
 SUBMITTED, BARE = 150, 50
+LATER, LATER_S = 10, 10
+"""So many of the submitted ones are not due at once: however fast the machine is, some are left when it is killed."""
+
 DEADLINE_S = 180
 
 QUICK = """
@@ -94,7 +97,8 @@ async def up(template: Path) -> AsyncIterator[tuple[Ports, "subprocess.Popen[str
 async def submit(ports: Ports) -> None:
     """Some by the front door, some as messages of another program's."""
     service = Service(ports)
-    await asyncio.gather(*(service.submit(GenericPayload(operation="echo")) for _ in range(SUBMITTED)))
+    delays = [0.0] * (SUBMITTED - LATER) + [float(LATER_S)] * LATER
+    await asyncio.gather(*(service.submit(GenericPayload(operation="echo"), delay_s=delay_s) for delay_s in delays))
     body = json.dumps({"type": "generic", "operation": "echo"})
     assert not await ports.queues.send([Outgoing("generic", body)] * BARE)
 

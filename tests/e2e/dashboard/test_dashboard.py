@@ -271,7 +271,7 @@ def test_the_numbers_of_each_type_are_shown(site: Site, page: Page) -> None:
 
 def test_the_stacks_own_operator_sees_its_queues(site: Site, page: Page) -> None:
     enter(page, site, "stack", "#/system", role="admin")
-    lanes = [f"generic {lane}" for lane in ("urgent", "high", "low")]
+    lanes = [f"{name} {lane}" for name in ("generic", "auto_resolve_issue") for lane in ("urgent", "high", "low")]
     queues = page.locator("table.types tbody th")
     expect(queues).to_have_count(len(TYPES) + len(lanes))
     assert sorted(queues.all_inner_texts()) == sorted([*TYPES, *lanes])
