@@ -13,6 +13,7 @@ from pydantic_core import from_json, to_json
 
 from shared.errors import Permanent, Transient
 from shared.net.blank import Blank
+from shared.net.bound import value_for
 from shared.net.exchange import Request, exchange
 from shared.payloads.http_request import SECRET, HttpRequestPayload
 from shared.payloads.results import Artifact, ProcessResult
@@ -52,9 +53,14 @@ async def http_request(payload: HttpRequestPayload, context: Context) -> Process
 
 
 async def _secrets(payload: HttpRequestPayload, context: Context) -> dict[str, str]:
-    """Header → the value of the secret that it names."""
-    named = {header: found[1] for header, value in payload.headers.items() if (found := SECRET.search(value))}
-    return {header: await context.secret(name, field=f"headers.{header}") for header, name in named.items()}
+    """Header → the value of the secret that it names, which is one for this server."""
+    secrets: dict[str, str] = {}
+    for header, value in payload.headers.items():
+        if found := SECRET.search(value):
+            field = f"headers.{header}"
+            kept = await context.secret(found[1], field=field)
+            secrets[header] = value_for(payload.url, kept, name=found[1], field=field)
+    return secrets
 
 
 def _request(payload: HttpRequestPayload, secrets: dict[str, str], job_id: str) -> Request:

@@ -138,6 +138,10 @@ def test_a_secret_is_read_from_a_pipe_and_found_by_the_job(longshore: Longshore,
     assert (kept.code, kept.out) == (0, "")
     assert "secret://shop" in kept.err
     assert longshore("secret", "set", "shop", "value").code == 2, "never an argument"
+    bound = longshore("secret", "set", "crm", "--for", "https://crm.example", stdin="sesame\n")
+    assert (bound.code, "sesame" in bound.out + bound.err) == (0, False)
+    refused = longshore("secret", "set", "crm", "--for", "crm.example", stdin="sesame\n")
+    assert (refused.code, "--for: origins such as https://crm.example" in refused.err) == (2, True)
     assert longshore("secret", "set", "shop", stdin="").code == 2
     done = longshore("once", JOB_TYPE="extract", JOB_PAYLOAD='{"database": "secret://shop", "tables": ["orders"]}')
     assert done.code == 0

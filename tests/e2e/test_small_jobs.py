@@ -1,6 +1,7 @@
 """A mail and a request, through the whole product: its door, its queue, its function, the wire."""
 
 import asyncio
+import json
 from email import message_from_string
 from email.policy import default
 from typing import Any
@@ -48,14 +49,14 @@ async def _a_request(ann: Visitor, cloud: LocalCloud) -> None:
         assert request.headers["X-Api-Key"] == "sesame"
         return web.json_response({"key": request.headers["X-Api-Key"], "sent": await request.json()})
 
-    name = "longshore/acme/crm"
-    await cloud.clients.call("secretsmanager", "create_secret", Name=name, SecretString="sesame")
     app = web.Application()
     app.router.add_post("/contacts", answer)
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/contacts"
+    origin = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    kept, url = json.dumps({"origins": [origin], "value": "sesame"}), f"{origin}/contacts"
+    await cloud.clients.call("secretsmanager", "create_secret", Name="longshore/acme/crm", SecretString=kept)
     headers = {"X-Api-Key": "secret://crm"}
     done = await _done(ann, type="http_request", method="POST", url=url, headers=headers, json={"name": "Ann"})
     await runner.cleanup()

@@ -16,6 +16,7 @@ from handlers.jobs import http_request as http_request_job
 from infra.testing import Longshore
 from shared.errors import InvalidInput, LongshoreError, Permanent, Transient
 from shared.net.blank import Blank
+from shared.net.bound import BoundSecret, value_for
 from shared.net.exchange import exchange
 from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
@@ -28,9 +29,15 @@ asked: list[web.Request] = []
 @pytest.fixture
 def jobs() -> Jobs:
     asked.clear()
-    jobs = Jobs()
-    jobs.ports.secrets.values |= {"default/crm": "sesame", "default/broken": "a\r\nX-Evil: 1"}  # type: ignore[attr-defined]  # of the memory port
-    return jobs
+    return Jobs()
+
+
+def keep(jobs: Jobs, origin: str) -> None:
+    """Two secrets for that server, one for another, and one that says of none."""
+    kept = {"crm": (origin, "sesame"), "broken": (origin, "a\r\nX-Evil: 1"), "other": ("https://a.example", "sesame")}
+    for name, (whose, value) in kept.items():
+        jobs.ports.secrets.values[f"default/{name}"] = json.dumps({"origins": [whose], "value": value})  # type: ignore[attr-defined]  # of the memory port
+    jobs.ports.secrets.values["default/plain"] = "sesame"  # type: ignore[attr-defined]  # the same
 
 
 @pytest.fixture
@@ -42,6 +49,7 @@ def ask(jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
             async with serving(tmp_path, answer) as (url, tls):
                 reached = partial(exchange, allowed=loopback, tls=tls)
                 monkeypatch.setattr(http_request_job, "exchange", reached)
+                keep(jobs, url.removesuffix("/rows.csv"))
                 return await jobs.start("http_request", url=url.replace("/rows.csv", path), **fields)
 
         result = asyncio.run(story())
@@ -220,11 +228,45 @@ def test_a_secret_stays_with_its_origin(ask: Ask) -> None:
 
 
 def test_a_secret_that_is_not_there_or_breaks_the_line_ends_the_job(ask: Ask) -> None:
-    unknown = problem(lambda: ask(saying(), headers={"X-Key": "secret://other"}))
+    unknown = problem(lambda: ask(saying(), headers={"X-Key": "secret://unknown"}))
     assert (unknown.code, unknown.field) == ("no_such_secret", "headers.X-Key")
     broken = problem(lambda: ask(saying(), headers={"X-Key": "secret://broken"}))
     assert (broken.code, broken.field) == ("bad_secret", "headers.X-Key")
     assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("plain", "longshore secret set plain --for https://HOST"),
+        ("other", "secret://other is for https://a.example alone"),
+    ],
+)
+def test_a_secret_goes_where_whoever_kept_it_said(name: str, told: str, ask: Ask) -> None:
+    refused = problem(lambda: ask(saying(), headers={"X-Key": f"secret://{name}"}))
+    assert (refused.code, refused.field) == ("bad_secret", "headers.X-Key")
+    assert told in str(refused)
+    assert "sesame" not in str(refused)
+    assert asked == []
+
+
+def test_an_origin_is_scheme_host_and_port() -> None:
+    kept = BoundSecret(origins=("https://A.example", "https://b.example:8443"), value="v").model_dump_json()
+    for url in ("https://a.example/x", "https://A.EXAMPLE:443/", "https://b.example:8443/y"):
+        assert value_for(url, kept, name="s", field="headers.X") == "v"
+    for url in ("http://a.example/", "https://a.example:444/", "https://a.example.evil.example/", "https://b.example/"):
+        with pytest.raises(Permanent, match="alone"):
+            value_for(url, kept, name="s", field="headers.X")
+    for origin in (
+        "a.example",
+        "https://",
+        "https://a.example/x",
+        "https://u@a.example",
+        "https://a.example:x",
+        "ftp://a",
+    ):
+        with pytest.raises(ValueError, match="an origin such as"):
+            BoundSecret(origins=(origin,), value="v")
 
 
 # --- hostile ----------------------------------------------------------------------------------------------------------
