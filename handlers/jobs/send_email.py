@@ -31,6 +31,9 @@ TAG: Final = re.compile(r"[A-Za-z0-9_-]+")
 SPREAD: Final = 2.0
 """Mails that were throttled together come back over as long again."""
 
+Look = Callable[[], Awaitable[None]]
+Send = Callable[[str], Awaitable[str]]
+
 
 @job(SendEmailPayload)
 async def send_email(payload: SendEmailPayload, context: Context) -> ProcessResult | Snooze:
@@ -39,11 +42,10 @@ async def send_email(payload: SendEmailPayload, context: Context) -> ProcessResu
     if not sender:
         raise Permanent("email_off", f"this stack sends no mail: its parameter EmailFrom ({SENDER}) is empty")
     mail = composed(payload, sender, await _files(payload, context))
-    send = partial(_sent, payload, context, mail, sender)
+    look, send = partial(_look_for_bounces, payload, context), partial(_sent, payload, context, mail, sender)
+    careful = _again if payload.delivery == "at_least_once" else partial(_marked, context)
     try:
-        message_id = await context.once(
-            "send", send if payload.delivery == "at_least_once" else partial(_marked, context, send)
-        )
+        message_id = await context.once("send", partial(careful, look, send))
     except Transient as busy:
         if busy.retry_after_s is None:
             raise
@@ -69,7 +71,6 @@ async def _files(payload: SendEmailPayload, context: Context) -> list[File]:
 
 async def _sent(payload: SendEmailPayload, context: Context, mail: bytes, sender: str, _key: str) -> str:
     """→ SES's id. A refusal that names an address is told of that address' field."""
-    await _look_for_bounces(payload, context)
     try:
         recipients = [address for _, address in payload.recipients]
         tags = {
@@ -95,11 +96,20 @@ async def _look_for_bounces(payload: SendEmailPayload, context: Context) -> None
             raise Permanent("address_bounced", message, field=field)
 
 
-async def _marked(context: Context, send: Callable[[str], Awaitable[str]], key: str) -> str:
-    """Nobody sends where a mark is; it is taken away only where SES has surely not taken the mail."""
+async def _again(look: Look, send: Send, key: str) -> str:
+    await look()
+    return await send(key)
+
+
+async def _marked(context: Context, look: Look, send: Send, key: str) -> str:
+    """Nobody sends where a mark is; it is taken away only where SES has surely not taken the mail. Between the mark and
+    the mail is nothing that could fail."""
     side, place = context.ports.side, (f"{context.tenant_id}#{context.job_id}", "mail")
     mark, expires_at = f"run {context.epoch}", (context.ports.now() + SIDE_RETENTION_MS) // 1000
     unknown = Permanent("unknown_whether_sent", "a worker was lost, or SES's answer, while it was sent; not sent again")
+    if await side.get(*place) is not None:
+        raise unknown
+    await look()
     if not await side.swap(*place, old=None, new=mark, expires_at=expires_at):
         raise unknown
     try:

@@ -68,6 +68,9 @@ class Session(Generic[D]):
             if fault is None:
                 raise
             raise fault from None
+        finally:
+            async with self._bridge.reading:  # what was broken off has cleaned up
+                pass
 
     def outlet(self, write: Callable[[bytes], Coroutine[object, object, None]]) -> "Outlet":
         return Outlet(self._bridge, write)
@@ -144,16 +147,18 @@ class Inlet(io.RawIOBase):
 
     async def _next(self) -> bytes:
         """An empty chunk would look like the end."""
-        async for chunk in self._chunks:
-            if chunk:
-                return chunk
+        async with self._bridge.reading:
+            async for chunk in self._chunks:
+                if chunk:
+                    return chunk
         return b""
 
 
 class _Bridge:
-    """From the thread into the loop."""
+    """From the thread into the loop. `reading` is held by whoever is in the middle of an iterator's next."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.reading = asyncio.Lock()
         self._loop = loop
         self._lock = threading.Lock()
         self._pending: Future[object] | None = None

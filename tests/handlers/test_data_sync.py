@@ -99,6 +99,20 @@ def test_a_row_that_is_the_same_is_not_touched(jobs: Jobs, make: Make, make_targ
     assert ask(target, "SELECT id FROM log") == [(2,)]
 
 
+@pytest.mark.parametrize("moved", [3, 9_000])
+def test_a_row_that_would_go_with_its_old_parent_is_with_its_new_one(
+    jobs: Jobs, make: Make, make_target: Make, moved: int
+) -> None:
+    """In the page of the parent that is deleted, or far behind it."""
+    tree = "CREATE TABLE items (id INTEGER PRIMARY KEY, n INTEGER REFERENCES items (id) ON DELETE CASCADE);"
+    others = "WITH RECURSIVE g(i) AS (SELECT 10 UNION ALL SELECT i + 1 FROM g WHERE i < 8000) SELECT i, NULL FROM g"
+    rows = "INSERT INTO items VALUES {parents}; INSERT INTO items {others}; INSERT INTO items VALUES ({moved}, {n});"
+    source = make(tree + rows.format(parents="(2, NULL)", others=others, moved=moved, n=2))
+    target = make_target(tree + rows.format(parents="(1, NULL), (2, NULL)", others=others, moved=moved, n=1))
+    jobs.run("data_sync", **fields(source, target, delete=True))
+    assert contents(target) == contents(source)
+
+
 def test_columns_are_mapped_and_others_left_alone(jobs: Jobs, make: Make, make_target: Make) -> None:
     theirs = "CREATE TABLE shelf (code INTEGER PRIMARY KEY, title TEXT, note TEXT DEFAULT 'n');"
     target = make_target(theirs + "INSERT INTO shelf VALUES (1, 'old', 'kept');")

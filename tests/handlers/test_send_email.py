@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
@@ -327,6 +327,19 @@ def every_disturbance(payload: SendEmailPayload) -> list[tuple[Status, str | Non
 def test_no_job_sends_twice_whatever_happens() -> None:
     ends = set(every_disturbance(mail()))
     assert ends == {(Status.SUCCESS, None, 1), *((Status.FAILED, "unknown_whether_sent", n) for n in (0, 1))}
+
+
+def test_what_fails_before_ses_is_asked_leaves_no_question() -> None:
+    """Whether an address bounced is looked up before the mark is made, not between it and the mail."""
+    for at in range(1, 60):
+        plan = Plan(Fault.THROTTLE, at)
+        with closing(Longshore(plan=plan)) as longshore:
+            submitted = longshore.submit(mail())
+            longshore.drain(with_scheduled=True)
+            status = longshore.job(submitted).status
+        if "mail.send" in plan.calls[:at]:
+            break
+        assert status is Status.SUCCESS, plan.calls[:at]
 
 
 def test_a_job_that_must_arrive_sends_again_rather_than_not_at_all() -> None:

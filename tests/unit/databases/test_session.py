@@ -2,12 +2,14 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from shared.databases import kind_of, reading, writing
+from shared.databases.ahead import ahead
 from shared.databases.engine import Reader, Writer
 from shared.databases.export import export
 from shared.databases.schema import Table
@@ -68,6 +70,44 @@ def test_a_cancelled_job_breaks_the_file_that_its_thread_waits_for(shop: str) ->
 
     waiting = asyncio.Event()
     asyncio.run(asyncio.wait_for(cancelled(), 30))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "broken off"])
+def test_what_is_broken_off_has_cleaned_up_when_its_block_ends(shop: str, how: str) -> None:
+    """Otherwise the generator would be closed in the middle of that, which Python refuses."""
+    ended: list[str] = []
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        try:
+            yield b"1"
+            waiting.set()
+            await asyncio.sleep(3600)
+        finally:
+            for _ in range(100):  # as closing a connection takes a while
+                await asyncio.sleep(0)
+            ended.append(how)
+
+    def work(_: Writer, file: Inlet) -> bytes:
+        with ahead(iter(lambda: file.read(1) or b"", b""), file.break_off) as found:
+            first = next(found)
+            waiting.wait()
+            return b"".join(found) if how == "cancelled" else first
+
+    async def run() -> bytes:
+        async with writing(shop) as database, aclosing(chunks()) as file:
+            task = asyncio.ensure_future(database.run(work, database.inlet(file)))
+            await asyncio.to_thread(waiting.wait)
+            if how == "cancelled":
+                task.cancel()
+            return await task
+
+    waiting = threading.Event()
+    if how == "cancelled":
+        with pytest.raises(asyncio.CancelledError):
+            asyncio.run(asyncio.wait_for(run(), 30))
+    else:
+        assert asyncio.run(asyncio.wait_for(run(), 30)) == b"1"
+    assert ended == [how]
 
 
 def test_what_is_not_committed_is_given_up(url: str) -> None:
