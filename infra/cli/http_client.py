@@ -88,16 +88,19 @@ async def over_http(url: str, token: str | None) -> AsyncIterator[Http]:
 
 
 async def put(url: str, file: Path) -> None:
-    """To a presigned place. Raises WorldFault."""
+    """To a presigned place, of its size as it was asked for; no message repeats the URL. Raises WorldFault."""
+    why = ""
     try:
         with file.open("rb") as body:
             async with (
                 aiohttp.ClientSession() as session,
                 session.put(url, data=body, timeout=TIMES_OF_A_STREAM) as answer,
             ):
-                answer.raise_for_status()
+                why = "" if answer.ok else f"the answer is {answer.status}; was it changed meanwhile?"
     except (aiohttp.ClientError, TimeoutError) as error:
-        raise WorldFault("unreachable", f"{file} could not be put into its place: {error}") from None
+        why = str(error) or type(error).__name__
+    if why:
+        raise WorldFault("unreachable", f"{file} could not be put into its place: {why}")
 
 
 def _wait_s(answer: Answer) -> float:

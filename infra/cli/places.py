@@ -47,7 +47,15 @@ def _absolute(database: str) -> str:
     path = database.removeprefix("sqlite:///")
     if path == database and "://" in database:
         return database
-    return f"sqlite:///{Path(path).expanduser().resolve()}"
+    return f"sqlite:///{expanded(path).resolve()}"
+
+
+def expanded(path: str) -> Path:
+    """With `~` as the home that it stands for; of nobody's it is a name like others."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def _job(document: Document, path: str, patterns: frozenset[str], change: Change) -> Document:

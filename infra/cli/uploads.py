@@ -6,7 +6,7 @@ from typing import Final
 
 from infra.cli.client import Jobs
 from infra.cli.http_client import put
-from infra.cli.places import FILES, Document, changed
+from infra.cli.places import FILES, Document, changed, expanded
 from shared.errors import InvalidInput
 from shared.runtime.api.system import UploadPlace
 
@@ -21,7 +21,7 @@ def files_in(document: Document) -> tuple[Document, dict[str, Path]]:
     def found(field: str, text: str) -> str:
         if not text.startswith("@"):
             return text
-        path = Path(text[1:]).expanduser()
+        path = expanded(text[1:])
         if not path.is_file():
             raise InvalidInput("no_such_file", f"there is no file {str(path)!r} here", field=field)
         if not path.stat().st_size:
@@ -46,4 +46,5 @@ async def uploaded(jobs: Jobs, document: Document, files: dict[str, Path]) -> Do
 
 def _name(path: Path) -> str:
     """As a place may be called; its end, which tells what it is, is kept."""
-    return re.sub(r"^[^A-Za-z0-9]+", "", re.sub(r"[^A-Za-z0-9_.-]", "_", path.name))[-NAME_CHARACTERS_MAX:] or "file"
+    plain = re.sub(r"[^A-Za-z0-9_.-]", "_", path.name)[-NAME_CHARACTERS_MAX:]
+    return re.sub(r"^[^A-Za-z0-9]+", "", plain) or "file"

@@ -6,23 +6,26 @@ import re
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 from pydantic import JsonValue
 
 from infra.cli.app import SECTIONS, run
 from infra.cli.artifacts import Stored, download, stored_in
 from infra.cli.connect import settings_of
 from infra.cli.fields import assigned, checked, paths_of, payload_model
+from infra.cli.http_client import put
 from infra.cli.options import Options
 from infra.cli.places import absolute
 from infra.cli.render import duration, saying, size
 from infra.cli.secrets import hide_password
 from infra.cli.uploads import files_in
-from shared.errors import InvalidInput, Permanent
+from shared.errors import InvalidInput, Permanent, WorldFault
 from shared.memory.objects import MemoryObjects
 from shared.payloads import TYPES, open_types
 from shared.payloads.extract import ExtractPayload
 from shared.payloads.results import ResponseData
 from shared.runtime.api.jobs import Link, Result
+from shared.runtime.api.system import UploadAsk
 from shared.view import ProgressView
 
 
@@ -178,12 +181,48 @@ def test_a_file_of_ours_is_known_by_its_field_wherever_that_is(tmp_path: Path) -
     assert (named["backupUrl"], named["database"]) == (urls[0], "@x")
 
 
-@pytest.mark.parametrize("name", ["nowhere.csv", "empty.csv", "."])
-def test_a_file_that_cannot_be_uploaded_is_named_with_its_field(name: str, tmp_path: Path) -> None:
-    (tmp_path / "empty.csv").touch()
+@pytest.mark.parametrize("name", ["./nowhere.csv", "./empty.csv", ".", "~nobody-of-that-name/a.csv"])
+def test_a_file_that_cannot_be_uploaded_is_named_with_its_field(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.csv").touch()
     with pytest.raises(InvalidInput) as refusal:
-        files_in({"type": "flow", "steps": [{"job": {"type": "transcode", "source": f"@{tmp_path}/{name}"}}]})
+        files_in({"type": "flow", "steps": [{"job": {"type": "transcode", "source": f"@{name}"}}]})
     assert refusal.value.field == "steps.0.job.source"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "-", "é 1.csv", "ab." + "c" * 127, "." * 129, "x" * 200 + ".csv.gz"])
+def test_a_file_is_uploaded_under_a_name_that_is_taken(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"x")
+    ((url, _),) = files_in({"type": "transcode", "source": f"@{tmp_path}/{name}"})[1].items()
+    assert UploadAsk(name=url.rpartition("/")[2], size_bytes=1)
+
+
+def test_an_upload_that_is_refused_tells_why_but_not_its_place(tmp_path: Path) -> None:
+    """Whoever has read the place can put something else there."""
+    (tmp_path / "a.csv").write_bytes(b"x")
+
+    async def refuse(_: web.Request) -> web.Response:
+        return web.Response(status=403)
+
+    async def story() -> str:
+        app = web.Application()
+        app.router.add_put("/", refuse)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/?X-Amz-Signature=SIGNED"
+        try:
+            with pytest.raises(WorldFault) as fault:
+                await put(url, tmp_path / "a.csv")
+            return str(fault.value)
+        finally:
+            await runner.cleanup()
+
+    told = asyncio.run(story())
+    assert "403" in told
+    assert "SIGNED" not in told
 
 
 # --- where ------------------------------------------------------------------------------------------------------------
