@@ -3,6 +3,7 @@
 https://docs.aws.amazon.com/ses/latest/dg/event-publishing-retrieving-sns-contents.html
 """
 
+import re
 from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -12,6 +13,7 @@ from shared.retry import Policy
 
 JOB_TAG: Final = "job_id"
 RECIPIENTS_MAX: Final = 100
+ADDRESS: Final = re.compile(r"[!-~]{3,254}")
 
 Text = Annotated[str, StringConstraints(max_length=8192)]
 
@@ -71,10 +73,12 @@ class MailEventPayload(Payload):
 
     @property
     def lost(self) -> dict[str, str]:
-        """Address → why nothing should be sent there any more. A bounce that passes by is none."""
+        """Address → why nothing should be sent there any more. A bounce that passes by is none; what another's server
+        calls an address, and is none, no mail of ours goes to."""
+        found = dict[str, str]()
         if self.detail.bounce is not None and self.detail.bounce.bounce_type == "Permanent":
-            return {one.email_address: one.diagnostic_code for one in self.detail.bounce.bounced_recipients}
-        if self.detail.complaint is not None:
+            found = {one.email_address: one.diagnostic_code for one in self.detail.bounce.bounced_recipients}
+        elif self.detail.complaint is not None:
             kind = f"its reader complained: {self.detail.complaint.complaint_feedback_type}".removesuffix(": ")
-            return {one.email_address: kind for one in self.detail.complaint.complained_recipients}
-        return {}
+            found = {one.email_address: kind for one in self.detail.complaint.complained_recipients}
+        return {address: why for address, why in found.items() if ADDRESS.fullmatch(address)}

@@ -281,6 +281,19 @@ def test_what_passes_by_keeps_nobody_from_sending(
     assert (sent_to_ann(longshore) is not None) is refused
 
 
+@pytest.mark.parametrize("strange", ["", "x" * 5000, "é@example.com", "a b@example.com"])
+def test_what_another_server_calls_an_address_keeps_no_other_from_being_noted(
+    longshore: Longshore, strange: str
+) -> None:
+    """No table takes an empty key, or one of more than 1,024 bytes."""
+    recipients = [{"emailAddress": strange}, {"emailAddress": "ann@example.com"}]
+    told = tell(longshore, bounce={"bounceType": "Permanent", "bouncedRecipients": recipients})
+    assert told.status is Status.SUCCESS
+    assert sent_to_ann(longshore) == ("address_bounced", "to.1")
+    notes = longshore.run(longshore.ports.side.query("#bounced#default", limit=10))
+    assert [address for address, _ in notes] == ["ann@example.com"]
+
+
 def test_one_tenants_bounces_are_nobody_elses(longshore: Longshore) -> None:
     tell(longshore, tenant_id="other")
     assert sent_to_ann(longshore) is None
