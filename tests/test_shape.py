@@ -92,6 +92,7 @@ NOT_CORE = (
     "shared/aws/training.py",
     "shared/memory/training.py",
     "shared/net/",
+    "shared/parquet/",
     "infra/demo/",
     "infra/scaffold/",
     "infra/testing/",

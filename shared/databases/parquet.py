@@ -14,12 +14,13 @@ from itertools import islice
 from typing import IO, Final, cast
 
 from arro3.core import Array, DataType, Field, RecordBatch, RecordBatchReader, Schema
-from arro3.io import read_parquet, write_parquet
+from arro3.io import write_parquet
 from typing_extensions import Buffer
 
 from shared.databases.engine import Row, Value
-from shared.databases.formats.json_lines import unhexed
 from shared.errors import Permanent
+from shared.parquet.read import unpacked
+from shared.parquet.unpack import WORD
 
 BATCH_BYTES: Final = 4 << 20
 BATCH_ROWS: Final = 10_000
@@ -72,13 +73,19 @@ def write_rows(out: IO[bytes], names: Sequence[str], types: Sequence[str], rows:
     return source.rows_read
 
 
-def read_rows(path: str, batch_rows: int, skip_rows: int = 0) -> tuple[list[str], Iterator[list[Row]]]:
-    """The columns' names, and in batches the rows after the first `skip_rows`. Raises Permanent("corrupt_artifact")."""
-    with _no_panic():
-        reader = read_parquet(path, batch_size=batch_rows)
-    fields = [reader.schema.field(place) for place in range(len(reader.schema))]
-    words = [field.metadata_str.get("longshore", "") for field in fields]
-    return [field.name for field in fields], _batches_of(reader, words, skip_rows)
+@contextmanager
+def rows_of(
+    file: IO[bytes], name: str, field: str, batch_rows: int, skip_rows: int = 0
+) -> Iterator[tuple[list[str], Iterator[list[Row]]]]:
+    """The columns' names, and in batches the rows after the first `skip_rows`.
+
+    `file` is the worker's own. Here or from the iterator it raises Permanent("corrupt_artifact", "decompression_bomb")
+    of `name`, about `field`.
+    """
+    with unpacked(file, name, field, batch_rows, skip_rows) as (schema, frames):
+        fields = [schema.field(place) for place in range(len(schema))]
+        words = [column.metadata_str[WORD] for column in fields]
+        yield [column.name for column in fields], (_rows(frame, words, name, field) for frame in frames)
 
 
 class _Source:
@@ -124,7 +131,7 @@ class _Sink(io.RawIOBase):
 
 
 def _field(name: str, kind: str) -> Field:
-    return Field(name, _arrow(kind), nullable=True, metadata={"longshore": kind})
+    return Field(name, _arrow(kind), nullable=True, metadata={WORD: kind})
 
 
 def _arrow(kind: str) -> DataType:
@@ -150,34 +157,27 @@ def _json(value: Value) -> str | None:
     return json.dumps({"$hex": value.hex()} if isinstance(value, bytes) else value, ensure_ascii=False)
 
 
-@contextmanager
-def _no_panic() -> Iterator[None]:
-    """What Rust makes of a bad file is no Exception in Python: it would end the worker."""
+def _rows(frame: list[RecordBatch], words: list[str], name: str, field: str) -> list[Row]:
+    rows: list[Row] = []
     try:
-        yield
-    except BaseException as error:
-        if type(error).__module__ != "pyo3_runtime" and type(error) is not Exception:
-            raise
-        raise Permanent("corrupt_artifact", "a Parquet file is damaged inside") from None
-
-
-def _batches_of(reader: RecordBatchReader, words: list[str], skip_rows: int) -> Iterator[list[Row]]:
-    while True:
-        with _no_panic():
-            batch = next(reader, None)
-        if batch is None:
-            return
-        if skip_rows < batch.num_rows:
-            yield _rows(batch.slice(skip_rows), words)
-        skip_rows = max(0, skip_rows - batch.num_rows)
-
-
-def _rows(batch: RecordBatch, words: list[str]) -> list[Row]:
-    columns = [cast("list[Value]", column.to_pylist()) for column in batch.columns]  # typed as an array of numpy's
-    return list(zip(*map(_read_column, columns, words), strict=True))
+        for batch in frame:
+            columns = [cast("list[Value]", column.to_pylist()) for column in batch.columns]  # typed as one of numpy's
+            rows += zip(*map(_read_column, columns, words), strict=True)
+    except (ValueError, RecursionError):
+        raise Permanent("corrupt_artifact", f"{name} has a value that is none of its column's", field=field) from None
+    return rows
 
 
 def _read_column(values: list[Value], word: str) -> list[Value]:
     if word != "json":
         return values
-    return [None if value is None else cast("Value", unhexed(json.loads(str(value)))) for value in values]
+    return [None if value is None else _scalar(str(value)) for value in values]
+
+
+def _scalar(text: str) -> Value:
+    """As `_json` wrote it: no lists, which take more room than their text."""
+    if text.startswith("{"):
+        return bytes.fromhex(text.removeprefix('{"$hex": "').removesuffix('"}'))
+    if text.startswith("["):
+        raise ValueError
+    return cast("Value", json.loads(text))

@@ -15,7 +15,7 @@ from shared.databases.compression import READ_BYTES, Compression, decompressed
 from shared.databases.engine import ROW_FAULTS, Form, Row, Value, Writer, by_halves
 from shared.databases.formats import Block, open_text
 from shared.databases.manifest import DataFormat, File
-from shared.databases.parquet import read_rows
+from shared.databases.parquet import rows_of
 from shared.databases.place import Place, RowErrors
 from shared.databases.progress import Tell, Watch
 from shared.databases.schema import Column, Kind, Table
@@ -102,13 +102,13 @@ class Loader:
 
     def _parquet(self, table: Table, source: Source, inlet: Inlet) -> int:
         """Parquet begins to be read at its end, so it is put on disk first."""
-        with tempfile.NamedTemporaryFile(suffix=".parquet") as spool:
+        with tempfile.TemporaryFile() as spool:
             for piece in _checked(decompressed(cast("IO[bytes]", inlet), "none", source.name), source, inlet):
                 spool.write(piece)
-            spool.flush()
-            names, batches = read_rows(spool.name, self.batch_rows, self.place.chars)
-            blocks = self._until_short((len(rows), cast("Block", rows)) for rows in batches)
-            return self._insert_all(_target(table, source, names), source, blocks)
+            opened = rows_of(spool, source.name, "backup_url", self.batch_rows, self.place.chars)
+            with opened as (names, batches):
+                blocks = self._until_short((len(rows), cast("Block", rows)) for rows in batches)
+                return self._insert_all(_target(table, source, names), source, blocks)
 
     def _copy(self, table: Table, blocks: Iterator[str]) -> int | None:
         """The file as it is, its header taken off."""

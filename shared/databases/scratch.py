@@ -6,6 +6,7 @@ Columns have no type: a CSV's cells stay the texts they are, 007 included; what 
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -15,7 +16,7 @@ from typing import IO, Final, cast
 from shared.databases.compression import EXTENSIONS, Compression, decompressed
 from shared.databases.engine import Row, Writer
 from shared.databases.formats import open_text
-from shared.databases.parquet import read_rows
+from shared.databases.parquet import rows_of
 from shared.databases.schema import Column, Table, quoted
 from shared.databases.session import Inlet
 from shared.errors import Permanent
@@ -45,10 +46,11 @@ def load_file(database: Writer, name: str, file: str, inlet: Inlet, room: Room) 
     """
     form, packing = _form(name, file)
     pieces = room.measured(decompressed(cast("IO[bytes]", inlet), packing, file))
-    with tempfile.NamedTemporaryFile(suffix=".parquet") as spool:
-        columns, rows = _parquet(spool, pieces, room) if form == "parquet" else _text(form, pieces, file)
+    field_ = f"files.{name}"
+    opened = _parquet(pieces, file, field_, room) if form == "parquet" else nullcontext(_text(form, pieces, file))
+    with opened as (columns, rows):
         if not columns:
-            raise Permanent("corrupt_artifact", f"{file} is empty", field=f"files.{name}")
+            raise Permanent("corrupt_artifact", f"{file} is empty", field=field_)
         table = Table(name, tuple(map(Column, columns)))
         database.execute(f"CREATE TABLE {table.identifier} ({quoted(columns)})")
         database.insert(table, rows)
@@ -95,12 +97,13 @@ def _keys(pieces: Iterator[bytes]) -> tuple[list[str], Iterator[bytes]]:
     return list(names), chain([held], pieces)
 
 
-def _parquet(spool: IO[bytes], pieces: Iterator[bytes], room: Room) -> tuple[list[str], Iterator[Row]]:
-    for piece in pieces:
-        spool.write(piece)
-    spool.flush()
-    names, batches = read_rows(spool.name, BATCH_ROWS)
-    return names, _plain_rows(batches, room)
+@contextmanager
+def _parquet(pieces: Iterator[bytes], file: str, where: str, room: Room) -> Iterator[tuple[list[str], Iterator[Row]]]:
+    with tempfile.TemporaryFile() as spool:
+        for piece in pieces:
+            spool.write(piece)
+        with rows_of(spool, file, where, BATCH_ROWS) as (names, batches):
+            yield names, _plain_rows(batches, room)
 
 
 def _plain_rows(batches: Iterator[list[Row]], room: Room) -> Iterator[Row]:

@@ -6,15 +6,16 @@ wrong is told with the line (from 1; in Parquet the row).
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import IO, Final, cast
+from itertools import chain
+from typing import IO, Final
+
+from arro3.core import RecordBatch
 
 from shared.errors import Permanent
-from shared.training import parquet
+from shared.parquet.read import unpacked
+from shared.parquet.unpack import NESTED, WORD
 
 FIELD: Final = "dataset_path"
 
@@ -25,8 +26,7 @@ LINE_BYTES_MAX: Final = 1 << 20
 ROWS_MAX: Final = 2_000_000
 COLUMNS_MAX: Final = 1_000
 
-_TOLD: Final = frozenset({"LD_LIBRARY_PATH", "PATH", "PYTHONHOME"})
-"""What Python needs of the worker's environment; no secret is among it."""
+FRAME_ROWS: Final = 1_000
 
 Value = str | float | bool | None
 Row = dict[str, Value]
@@ -135,25 +135,34 @@ def _json_row(line: str, number: int) -> Row:
 
 
 def _parquet_rows(file: IO[bytes]) -> Iterator[Row]:
-    """By a process of its own, which is ended if it takes too much, and with whoever reads this."""
-    environment = {name: value for name, value in os.environ.items() if name in _TOLD}
-    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "RUST_BACKTRACE": "0"}
-    command = [sys.executable, "-m", parquet.__name__, str(parquet.MEMORY_BYTES_MAX)]
-    pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
-    file.flush()
-    with subprocess.Popen(command, stdin=file, stdout=pipe, stderr=nowhere, env=environment) as child:  # noqa: S603  our own
-        try:
-            for number, line in enumerate(_lines(cast("IO[bytes]", child.stdout)), 1):
-                if line.endswith("\n"):
-                    yield _json_row(line, number)
-            ended = child.wait()
-        finally:
-            child.kill()
-    if ended == parquet.DAMAGED:
-        raise Permanent("bad_dataset", "the Parquet file is damaged, or is none", field=FIELD)
-    if ended:
-        raise too_large(f"it takes more than {parquet.MEMORY_BYTES_MAX:,} bytes of memory to unpack")
+    """Rows as JSON would have them."""
+    try:
+        with unpacked(file, "the file", FIELD, FRAME_ROWS) as (schema, frames):
+            fields = [schema.field(place) for place in range(len(schema))]
+            nested = [field.name for field in fields if field.metadata_str[WORD] == NESTED]
+            if nested:
+                raise Permanent("bad_dataset", f"column {nested[0]!r} is not of plain values", field=FIELD)
+            names = [field.name for field in fields]
+            yield from _plain_rows(names, chain.from_iterable(frames))
+    except Permanent as error:
+        raise Permanent(_PARQUET_FAULTS.get(error.code, error.code), error.message, field=FIELD) from None
 
 
+def _plain_rows(names: list[str], batches: Iterator[RecordBatch]) -> Iterator[Row]:
+    rows = (row for batch in batches for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
+    for number, values in enumerate(rows, 1):
+        row = dict(zip(names, map(_plain, values), strict=True))
+        if sum(len(value) for value in row.values() if isinstance(value, str)) > LINE_BYTES_MAX:
+            raise too_large(f"row {number} has more than {LINE_BYTES_MAX:,} characters")
+        yield row
+
+
+def _plain(value: object) -> Value:
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+_PARQUET_FAULTS: Final = {"corrupt_artifact": "bad_dataset", "decompression_bomb": "too_large"}
 _READERS: Final = {"csv": _csv_rows, "jsonl": _json_rows, "parquet": _parquet_rows}
 _ENDINGS: Final = {"csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl", "parquet": "parquet"}

@@ -22,12 +22,13 @@ from pydantic import JsonValue
 from infra.testing import Longshore, Producer
 from shared.errors import InvalidInput, Permanent, Transient
 from shared.memory.objects import MemoryObjects
+from shared.parquet import read
 from shared.payloads import read_payload
 from shared.payloads.fine_tuning import FineTuningPayload
 from shared.payloads.results import ProcessResult
 from shared.runtime.run import Stop
 from shared.status import Status
-from shared.training import dataset, parquet, training
+from shared.training import dataset, training
 from shared.training.features import TabularFeatures, TextFeatures
 from shared.training.model import Model, Spec, read_model, read_tensors, tensor_bytes
 from shared.training.watch import Watch
@@ -439,7 +440,7 @@ def test_a_bomb_of_parquet_goes_off_where_it_ends_nobody(
     jobs: Jobs, monkeypatch: pytest.MonkeyPatch, memory_mib: int, bomb_mib: int
 ) -> None:
     """Whether memory is over while it is unpacked, or it is seen that it would be."""
-    monkeypatch.setattr(parquet, "MEMORY_BYTES_MAX", memory_mib << 20)
+    monkeypatch.setattr(read, "MEMORY_BYTES_MAX", memory_mib << 20)
     jobs.bodies[f"{MINE}bomb.parquet"] = parquet_bomb(bomb_mib)
     error = jobs.fail("fine_tuning", model_id="new:text", dataset_path=f"{URL}bomb.parquet")
     assert (error.code, error.field) == ("too_large", "dataset_path")
@@ -449,7 +450,7 @@ def test_a_bomb_of_parquet_goes_off_where_it_ends_nobody(
 def test_a_row_of_parquet_is_as_long_as_any(jobs: Jobs) -> None:
     jobs.bodies[f"{MINE}long.parquet"] = parquet_bomb(2)
     error = jobs.fail("fine_tuning", model_id="new:text", dataset_path=f"{URL}long.parquet")
-    assert (error.code, error.message) == ("too_large", "line 1 has more than 1,048,576 bytes")
+    assert (error.code, error.message) == ("too_large", "row 1 has more than 1,048,576 characters")
 
 
 def test_who_wants_no_more_rows_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from arro3.core import Array, DataType, Table
+from arro3.io import write_parquet
 
 from shared.payloads import read_payload
 from shared.payloads.results import ProcessResult
@@ -230,7 +232,7 @@ def test_files_are_tables_of_one_query(jobs: Jobs, sales: dict[str, Any]) -> Non
         ("a.jsonl", '{"a": 1}\n{"a": \n', ("unreadable_row", "files")),
         ("a.csv", 'a,b\n1,"2\n', ("unreadable_row", "files")),
         ("a.csv.gz", b"no gzip", ("corrupt_artifact", None)),
-        ("a.parquet", b"no parquet", ("corrupt_artifact", None)),
+        ("a.parquet", b"no parquet", ("corrupt_artifact", "files.a")),
         ("a.docx", b"", ("unknown_format", "files.a")),
     ],
 )
@@ -252,6 +254,16 @@ def test_a_bomb_is_refused_before_the_disk_is_full(jobs: Jobs, monkeypatch: pyte
     body = gzip.compress(b"a\n" + (b"0" * 999 + b"\n") * 2_000)
     error = jobs.fail("report", title="B", files={"a": put(jobs, "a.csv.gz", body)})
     assert (error.code, error.field) == ("too_large", "files")
+
+
+def test_a_bomb_of_parquet_goes_off_where_it_ends_nobody(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shared.parquet.read.MEMORY_BYTES_MAX", 96 << 20)
+    body = io.BytesIO()
+    write_parquet(
+        Table.from_arrays([Array(["x" * (100 << 20)], DataType.utf8())], names=["a"]), body, compression="zstd(1)"
+    )
+    error = jobs.fail("report", title="B", files={"a": put(jobs, "a.parquet", body.getvalue())})
+    assert (error.code, error.field) == ("decompression_bomb", "files.a")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import asyncio
 import bz2
 import gzip
 import hashlib
+import io
 import json
 import sqlite3
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from arro3.core import Array, DataType, Table
+from arro3.io import write_parquet
 
 from shared.databases.sqlite import writer as sqlite_writer
 from shared.errors import Permanent
@@ -141,6 +144,24 @@ def test_a_parquet_file_that_is_damaged_inside_is_told(jobs: Jobs, source: str, 
     body = next(body for key, body in jobs.bodies.items() if key.endswith("people.parquet"))
     spoil(jobs, "people.parquet", body, body[:place] + b"\xff\xff\xff\xff" + body[place + 4 :])
     assert jobs.fail("restore", database=target, backup_url=url).code == "corrupt_artifact"
+    assert nothing_is_there(target)
+
+
+def test_a_bomb_of_parquet_goes_off_where_it_ends_nobody(
+    jobs: Jobs, source: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = manifest_url(jobs.run("backup", database=source, format="parquet"))
+    body = next(body for key, body in jobs.bodies.items() if key.endswith("people.parquet"))
+    forged = io.BytesIO()
+    columns = [Array([1], DataType.int64()), Array(["x" * (100 << 20)], DataType.utf8()), Array([1], DataType.int64())]
+    write_parquet(Table.from_arrays(columns, names=["id", "name", "age"]), forged, compression="zstd(1)")
+    spoil(jobs, "people.parquet", body, forged.getvalue())
+    manifest = url.removeprefix("s3://memory/")
+    sizes = [f'"size_bytes": {len(one)}'.encode() for one in (body, forged.getvalue())]
+    jobs.bodies[manifest] = jobs.bodies[manifest].replace(*sizes)
+    monkeypatch.setattr("shared.parquet.read.MEMORY_BYTES_MAX", 96 << 20)
+    error = jobs.fail("restore", database=target, backup_url=url)
+    assert (error.code, error.field) == ("decompression_bomb", "backup_url")
     assert nothing_is_there(target)
 
 
