@@ -69,8 +69,7 @@ class Session(Generic[D]):
                 raise
             raise fault from None
         finally:
-            async with self._bridge.reading:  # what was broken off has cleaned up
-                pass
+            await self._bridge.settled()
 
     def outlet(self, write: Callable[[bytes], Coroutine[object, object, None]]) -> "Outlet":
         return Outlet(self._bridge, write)
@@ -179,6 +178,18 @@ class _Bridge:
 
     def break_off(self) -> None:
         self._loop.call_soon_threadsafe(self.close)
+
+    async def settled(self) -> None:
+        """In the loop: until what was broken off has cleaned up, though whoever waits is cancelled meanwhile."""
+        cancelled = False
+        while self.reading.locked():
+            try:
+                async with self.reading:
+                    pass
+            except asyncio.CancelledError:
+                cancelled = True
+        if cancelled:
+            raise asyncio.CancelledError
 
     def close(self) -> None:
         """In the loop: break what is waited for, and refuse what comes."""

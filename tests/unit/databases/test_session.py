@@ -72,7 +72,7 @@ def test_a_cancelled_job_breaks_the_file_that_its_thread_waits_for(shop: str) ->
     asyncio.run(asyncio.wait_for(cancelled(), 30))
 
 
-@pytest.mark.parametrize("how", ["cancelled", "broken off"])
+@pytest.mark.parametrize("how", ["cancelled", "broken off", "cancelled while it cleans up"])
 def test_what_is_broken_off_has_cleaned_up_when_its_block_ends(shop: str, how: str) -> None:
     """Otherwise the generator would be closed in the middle of that, which Python refuses."""
     ended: list[str] = []
@@ -83,26 +83,32 @@ def test_what_is_broken_off_has_cleaned_up_when_its_block_ends(shop: str, how: s
             waiting.set()
             await asyncio.sleep(3600)
         finally:
-            for _ in range(100):  # as closing a connection takes a while
+            await asyncio.to_thread(over.wait)
+            for place in range(2_000):  # as closing a connection takes a while
                 await asyncio.sleep(0)
+                if how == "cancelled while it cleans up" and place == 1_000:
+                    tasks[0].cancel()
             ended.append(how)
 
     def work(_: Writer, file: Inlet) -> bytes:
-        with ahead(iter(lambda: file.read(1) or b"", b""), file.break_off) as found:
-            first = next(found)
-            waiting.wait()
-            return b"".join(found) if how == "cancelled" else first
+        try:
+            with ahead(iter(lambda: file.read(1) or b"", b""), file.break_off) as found:
+                first = next(found)
+                waiting.wait()
+                return b"".join(found) if how == "cancelled" else first
+        finally:
+            over.set()
 
     async def run() -> bytes:
         async with writing(shop) as database, aclosing(chunks()) as file:
-            task = asyncio.ensure_future(database.run(work, database.inlet(file)))
+            tasks.append(asyncio.ensure_future(database.run(work, database.inlet(file))))
             await asyncio.to_thread(waiting.wait)
             if how == "cancelled":
-                task.cancel()
-            return await task
+                tasks[0].cancel()
+            return await tasks[0]
 
-    waiting = threading.Event()
-    if how == "cancelled":
+    waiting, over, tasks = threading.Event(), threading.Event(), list[asyncio.Task[bytes]]()
+    if "cancelled" in how:
         with pytest.raises(asyncio.CancelledError):
             asyncio.run(asyncio.wait_for(run(), 30))
     else:
