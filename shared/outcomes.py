@@ -30,6 +30,12 @@ class Done:
 class Partial:
     result: Result
     errors: Sequence[RowError]
+    left_out: int = 0
+    """How many in all, where `errors` are only the first of them."""
+
+    @property
+    def count(self) -> int:
+        return max(self.left_out, len(self.errors))
 
 
 @dataclass(frozen=True, slots=True)

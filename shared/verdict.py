@@ -47,8 +47,8 @@ def settle(outcome: Outcome, job: Job, policy: Policy, *, dice: float, now: int)
     match outcome:
         case Done():
             return Verdict(Event.SUCCEED, {"error": None})
-        case Partial(errors=errors):
-            return Verdict(Event.SUCCEED_PARTLY, {"error": _partly(len(errors), job, now)}, f"{len(errors)} left out")
+        case Partial(count=count):
+            return Verdict(Event.SUCCEED_PARTLY, {"error": _partly(count, job, now)}, f"{count:,} left out")
         case Stopped():
             return Verdict(Event.CANCELLED, {})
         case Failed():
@@ -133,4 +133,4 @@ def _again(event: Event, job: Job, policy: Policy, due_at: int, now: int) -> Ver
 
 
 def _partly(count: int, job: Job, now: int) -> str:
-    return error_json(Failed("partial", f"{count} rows or parts were left out", permanent=True), job, now)
+    return error_json(Failed("partial", f"{count:,} rows or parts were left out", permanent=True), job, now)

@@ -18,7 +18,7 @@ from shared.payloads.import_note import HTML_BYTES_MAX, ImportNotePayload
 from shared.payloads.parse_ingredient import LinePlace, ParseIngredientPayload
 from shared.payloads.results import ProcessResult
 from shared.recipes import store
-from shared.recipes.answers import how_far, missing, note_result
+from shared.recipes.answers import ERRORS_MAX, how_far, missing, note_result
 from shared.recipes.notes import read_note
 from shared.recipes.notes_model import Note
 from shared.recipes.saving import saving
@@ -113,7 +113,10 @@ async def _end(url: str, place: Place, lines: Sequence[SavedLine]) -> ProcessRes
         labels = await database.run(store.read_labels, place.note_id)
         patterns = await database.run(store.read_patterns, place.note_id)
     result = note_result(place.note_id, lines, labels, patterns)
-    return result if place.why is None else Partial(result, missing(lines, *place.why))
+    if place.why is None:
+        return result
+    errors = missing(lines, *place.why)
+    return Partial(result, errors[:ERRORS_MAX], len(errors))
 
 
 handler = import_note.lambda_handler

@@ -37,6 +37,7 @@ class Outcome(BaseModel):
 
     result: ProcessResult
     errors: list[RowError]
+    errors_count: int = 0
 
 
 def resumed(fence: Fence, left: TypeAdapter[T], *, begun: bool) -> T | None:
@@ -70,7 +71,7 @@ async def ended(
     if errors.count:
         result.artifact = await error_file(files, place.error_files, errors, encryption)
         result.data["rows_left_out"] = errors.count
-    return Outcome(result=result, errors=errors.first)
+    return Outcome(result=result, errors=errors.first, errors_count=errors.count)
 
 
 async def error_file(
@@ -87,4 +88,4 @@ async def error_file(
 
 
 def answer(outcome: Outcome) -> ProcessResult | Partial:
-    return Partial(outcome.result, outcome.errors) if outcome.errors else outcome.result
+    return Partial(outcome.result, outcome.errors, outcome.errors_count) if outcome.errors else outcome.result

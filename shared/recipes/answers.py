@@ -61,7 +61,7 @@ def missing(lines: Sequence[SavedLine], code: str, message: str) -> list[RowErro
     """Lines whose jobs failed; the labels, if it is none of them. Each with what went wrong first."""
     waiting = [one.line for one in lines if one.status == "waiting"]
     errors = [RowError(table=f"{line.kind}s", row=line.position, code=code, message=message) for line in waiting]
-    return errors[:ERRORS_MAX] or [RowError(table="labels", code=code, message=message)]
+    return errors or [RowError(table="labels", code=code, message=message)]
 
 
 def _segment(part: Segment) -> dict[str, JsonValue]:

@@ -245,7 +245,7 @@ def _details(outcome: Done | Partial) -> dict[str, JsonValue]:
     errors: list[JsonValue] = [
         error.model_dump(mode="json", exclude_none=True) for error in outcome.errors[:ROW_ERRORS_MAX]
     ]
-    return {"errors": errors, "errors_total": len(outcome.errors)}
+    return {"errors": errors, "errors_total": outcome.count}
 
 
 def _asked_to_stop(refused: Refused, job: Job) -> Job | None:

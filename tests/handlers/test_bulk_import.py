@@ -181,7 +181,7 @@ def test_every_bad_row_is_told_by_line_column_and_reason(jobs: Jobs, database: s
 def test_the_first_hundred_are_told_and_all_are_in_a_file(jobs: Jobs, database: str) -> None:
     body = GOOD + "".join(f"{number},,,,,\n" for number in range(10, 260))
     outcome = jobs.run_partly("bulk_import", database=database, **given(jobs, body))
-    assert len(outcome.errors) == 100
+    assert (len(outcome.errors), outcome.count) == (100, 250)
     assert outcome.result is not None
     file = lines(jobs, outcome.result.model_dump()["artifact"]["url"])
     assert [error["line"] for error in file] == list(range(4, 254))

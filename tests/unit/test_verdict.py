@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from shared.job import Job
 from shared.moves import Plus
 from shared.outcomes import Done, Failed, Outcome, Partial, Proceed, Snooze, Stopped, WaitFor
+from shared.payloads.results import RowError
 from shared.retry import Policy
 from shared.status import Event, Status
 from shared.verdict import CHECKPOINT_BYTES_MAX, HOPS_MAX, settle
@@ -55,6 +56,14 @@ TRANSIENT = Failed("busy", "come back", permanent=False)
 )
 def test_each_outcome_has_its_event(outcome: Outcome, event: Event) -> None:
     assert settle(outcome, JOB, POLICY, dice=0.5, now=NOW).event is event
+
+
+def test_how_many_rows_are_missing_is_told_even_if_not_all_of_them_are() -> None:
+    verdict = settle(
+        Partial(None, [RowError(table="t", code="bad", message="so")], 1_240), JOB, POLICY, dice=0.5, now=NOW
+    )
+    assert "1,240 rows or parts" in cast("str", verdict.changes["error"])
+    assert verdict.note == "1,240 left out"
 
 
 def test_who_waits_says_for_what_and_until_when() -> None:
