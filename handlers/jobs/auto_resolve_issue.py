@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from shared.errors import Permanent
 from shared.issues.desk import at_desk
 from shared.issues.patch import Unusable
-from shared.issues.patience import patient
 from shared.issues.resolving import handed_in, rights
 from shared.issues.result import IssueResult
 from shared.outcomes import Proceed
 from shared.payloads.auto_resolve_issue import AutoResolveIssuePayload
 from shared.runtime.context import Context
 from shared.runtime.definition import job
+from shared.runtime.patient import patient
 from shared.verdict import shortened
 
 PROBLEM_BYTES_MAX: Final = 400

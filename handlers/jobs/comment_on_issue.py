@@ -3,11 +3,11 @@
 from typing import Final
 
 from shared.issues.desk import at_desk
-from shared.issues.patience import patient
 from shared.issues.result import IssueArtifacts, IssueResult
 from shared.payloads.comment_on_issue import CommentOnIssuePayload
 from shared.runtime.context import Context
 from shared.runtime.definition import job
+from shared.runtime.patient import patient
 
 RIGHTS: Final = {"contents": "read", "issues": "write", "metadata": "read"}
 

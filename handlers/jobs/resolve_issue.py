@@ -1,12 +1,12 @@
 """`resolve_issue`: a change for one GitHub issue on a branch of its own, and a pull request that people decide on."""
 
 from shared.issues.desk import at_desk
-from shared.issues.patience import patient
 from shared.issues.resolving import handed_in, rights
 from shared.issues.result import IssueResult
 from shared.payloads.resolve_issue import ResolveIssuePayload
 from shared.runtime.context import Context
 from shared.runtime.definition import job
+from shared.runtime.patient import patient
 
 
 @job(ResolveIssuePayload)

@@ -17,9 +17,10 @@ from shared.payloads.download import file_name
 from shared.payloads.mail_event import JOB_TAG
 from shared.payloads.results import ProcessResult
 from shared.payloads.send_email import SendEmailPayload
-from shared.runtime.context import Context, Snooze
+from shared.runtime.context import Context
 from shared.runtime.definition import job
 from shared.runtime.documents import SIDE_RETENTION_MS
+from shared.runtime.patient import patient
 
 SENDER: Final = "LONGSHORE_EMAIL_FROM"
 ATTACHED_BYTES_MAX: Final = 20 * 1024**2
@@ -28,15 +29,13 @@ ATTACHED_BYTES_MAX: Final = 20 * 1024**2
 TAG: Final = re.compile(r"[A-Za-z0-9_-]+")
 """https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_MessageTag.html"""
 
-SPREAD: Final = 2.0
-"""Mails that were throttled together come back over as long again."""
-
 Look = Callable[[], Awaitable[None]]
 Send = Callable[[str], Awaitable[str]]
 
 
 @job(SendEmailPayload)
-async def send_email(payload: SendEmailPayload, context: Context) -> ProcessResult | Snooze:
+@patient
+async def send_email(payload: SendEmailPayload, context: Context) -> ProcessResult:
     """SUCCESS: SES has taken it. What becomes of it then, SES tells by events of its own."""
     sender = os.environ.get(SENDER, "")
     if not sender:
@@ -44,12 +43,7 @@ async def send_email(payload: SendEmailPayload, context: Context) -> ProcessResu
     mail = composed(payload, sender, await _files(payload, context))
     look, send = partial(_look_for_bounces, payload, context), partial(_sent, payload, context, mail, sender)
     careful = _again if payload.delivery == "at_least_once" else partial(_marked, context)
-    try:
-        message_id = await context.once("send", partial(careful, look, send))
-    except Transient as busy:
-        if busy.retry_after_s is None:
-            raise
-        return Snooze(busy.retry_after_s * (1 + context.ports.dice() * (SPREAD - 1)), busy.code)
+    message_id = await context.once("send", partial(careful, look, send))
     return ProcessResult(data={"message_id": message_id, "size_bytes": len(mail)})
 
 

@@ -377,6 +377,21 @@ def test_a_throttled_mail_waits_and_costs_no_attempt(longshore: Longshore, monke
     assert longshore.clock.now() - began_at >= 3_605_000
 
 
+def test_a_mail_that_is_throttled_for_ever_ends_after_a_day(
+    longshore: Longshore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send(*_: Any, **__: Any) -> str:
+        raise Transient("throttled", "Daily message quota exceeded.", retry_after_s=3600.0)
+
+    monkeypatch.setattr(MemoryMail, "send", send)
+    submitted = longshore.submit(mail())
+    began_at = longshore.clock.now()
+    drained = longshore.drain(with_scheduled=True)
+    assert (drained.failed, longshore.job(submitted).status) == (1, Status.FAILED)
+    assert 12 < drained.snoozed < 25
+    assert longshore.clock.now() - began_at < 36 * 3600 * 1000
+
+
 # --- what SES says ----------------------------------------------------------------------------------------------------
 
 

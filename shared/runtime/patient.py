@@ -1,4 +1,4 @@
-"""What asks for a pause gets it: a rate limit is no failure, so it costs a job on an issue no attempt."""
+"""What asks for a pause gets it: a limit is no failure, so it costs no attempt. But not for ever."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from shared.errors import Transient
 from shared.outcomes import Snooze
-from shared.payloads.comment_on_issue import IssuePayload
+from shared.payloads.base import Payload
 from shared.runtime.context import Context
 
 PATIENCE_S: Final = 24 * 3600.0
@@ -15,12 +15,12 @@ PATIENCE_S: Final = 24 * 3600.0
 SPREAD: Final = 1.5
 """Jobs that were sent away together come back over half as long again."""
 
-P = TypeVar("P", bound=IssuePayload)
+P = TypeVar("P", bound=Payload)
 R = TypeVar("R")
 
 
 def patient(handler: Callable[[P, Context], Awaitable[R]]) -> Callable[[P, Context], Awaitable[R | Snooze]]:
-    """A handler that comes back when it may, instead of raising Transient("rate_limited")."""
+    """A handler that comes back when it may, instead of raising Transient with a `retry_after_s`."""
 
     @wraps(handler)
     async def waiting(payload: P, context: Context) -> R | Snooze:
@@ -30,7 +30,7 @@ def patient(handler: Callable[[P, Context], Awaitable[R]]) -> Callable[[P, Conte
             if busy.retry_after_s is None or await _waited_s(context) + busy.retry_after_s > PATIENCE_S:
                 raise
             delay_s = busy.retry_after_s * (1 + context.ports.dice() * (SPREAD - 1))
-            return Snooze(delay_s, f"{busy.code} {busy.field}")
+            return Snooze(delay_s, f"{busy.code} {busy.field or ''}".rstrip())
 
     return waiting
 
