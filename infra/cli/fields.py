@@ -102,7 +102,7 @@ def _candidates(text: str) -> Iterator[JsonValue]:
     yield text
     try:
         yield from_json(text, allow_inf_nan=False)
-    except ValueError:
+    except (ValueError, TypeError):  # the latter of an argument that is not in UTF-8
         yield [*text.split(",")]
 
 
@@ -129,7 +129,7 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 def _json(text: str, path: str) -> JsonValue:
     try:
         value: JsonValue = from_json(text, allow_inf_nan=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise InvalidInput("not_json", f"JSON was expected after `:=` ({error})", field=path) from None
     return value
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,12 @@ def test_localstack_is_looked_for_where_its_own_variables_say(monkeypatch: pytes
         ("submit extract --payload {", "--payload: JSON was expected"),
         ("submit extract --payload []", "--payload: a JSON object was expected"),
         ("submit extract --payload @/nowhere.json", "/nowhere.json: No such file"),
+        (f"submit --payload @{sys.executable}", "--payload: JSON was expected"),
+        (f"submit --file {sys.executable}", "--file: JSON was expected"),
+        ("submit --payload \udcff", "--payload: JSON was expected"),
+        ("submit generic operation:=\udcff", "operation: JSON was expected"),
+        ("submit generic operation=\udcff", "lone leading surrogate"),
+        ("submit generic operation=echo parameters.a=\udcff", "this payload is not valid"),
         ('submit extract --payload {"type":"backup"}', "type: the payload says 'backup'"),
         ("types nothing", "there is no job type 'nothing'"),
         ("list --status queued,done", "'done' is not one of waiting, queued, running"),

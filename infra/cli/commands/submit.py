@@ -123,16 +123,15 @@ def _read(payload: str | None, field: str = "--payload") -> "Document":
 
     if payload is None:
         return {}
-    name, text = "", payload
-    if payload == "-":
-        text = sys.stdin.read()
-    elif payload.startswith("@"):
-        name = payload[1:]
-        text = Path(name).read_text(encoding="utf-8")
-    kind, read = ("YAML", _yaml) if name.endswith((".yaml", ".yml")) else ("JSON", from_json)
+    kind, read = (
+        ("YAML", _yaml) if payload.startswith("@") and payload.endswith((".yaml", ".yml")) else ("JSON", from_json)
+    )
     try:
-        document = read(text)
-    except ValueError as error:
+        if payload.startswith("@"):
+            document = read(Path(payload[1:]).read_text(encoding="utf-8"))
+        else:
+            document = read(sys.stdin.read() if payload == "-" else payload)
+    except (ValueError, TypeError) as error:  # the latter of an argument that is not in UTF-8
         raise InvalidInput(f"not_{kind.lower()}", f"{kind} was expected ({error})", field=field) from None
     if not isinstance(document, dict):
         raise InvalidInput("not_json", f"a {kind} object was expected", field=field)
