@@ -15,10 +15,10 @@ SINGULARS: Final = {
     **{word: word[:-1] for word in ("cookies", "brownies", "veggies", "pies", "smoothies", "quiches")},
 }
 
-NOT_PLURAL: Final = frozenset({"molasses", "bitters", "schnapps", "oats", "grits", "greens", "gas"})
+NOT_PLURAL: Final = frozenset({"molasses", "bitters", "schnapps", "oats", "grits", "greens", "gas", "haggis", "cassis"})
 
 ENDINGS: Final = (
-    *(("ss", "ss"), ("us", "us"), ("is", "is"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x")),
+    *(("ss", "ss"), ("us", "us"), ("sses", "ss"), ("shes", "sh"), ("ches", "ch"), ("xes", "x")),
     *(("oes", "o"), ("ies", "y"), ("s", "")),
 )
 """The first that a word ends with → what it ends with in the singular."""

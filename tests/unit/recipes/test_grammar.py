@@ -109,6 +109,8 @@ def _number(part: Segment) -> str:
         ("bay leaves", "bay leaf"),
         ("olives", "olive"),
         ("boxes", "box"),
+        ("kiwis", "kiwi"),
+        ("zucchinis", "zucchini"),
     ],
 )
 def test_one_and_many_are_the_same_ingredient(many: str, one: str) -> None:
