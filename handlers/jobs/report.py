@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -31,7 +32,7 @@ async def report(payload: ReportPayload, context: Context) -> ProcessResult:
         tell = database.in_loop(Meter(context.progress, None))
         made = await database.run(make_report, payload, database.outlet(upload.write), tell=tell, watch=watch)
     return ProcessResult(
-        data={"rows": made.rows, "columns": made.columns, "cells_shortened": made.cells_shortened},
+        data=asdict(made),
         records_processed=made.rows,
         artifact=stored(upload, made.rows),
     )

@@ -79,6 +79,7 @@ class Report:
     rows_max: int
     rows: int = 0
     cells_shortened: int = 0
+    texts_without_glyphs: int = 0
     totals: list[Total | None] = field(default_factory=list)
     points: list[tuple[str, tuple[Decimal | None, ...]]] = field(default_factory=list)
 

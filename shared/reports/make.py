@@ -26,6 +26,7 @@ class Made:
     rows: int
     columns: int
     cells_shortened: int
+    texts_without_glyphs: int
 
 
 def make_report(database: Reader, payload: ReportPayload, out: Outlet, *, tell: Tell, watch: Watch) -> Made:
@@ -36,4 +37,4 @@ def make_report(database: Reader, payload: ReportPayload, out: Outlet, *, tell: 
     rows = gather(report, map(cells_of, database.rows(table)), watch, tell)
     format_.write(report, rows, cast("IO[bytes]", out))
     out.finish()
-    return Made(report.rows, len(report.columns), report.cells_shortened)
+    return Made(report.rows, len(report.columns), report.cells_shortened, report.texts_without_glyphs)

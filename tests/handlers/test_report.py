@@ -309,6 +309,17 @@ def test_what_a_format_has_no_room_for_is_shortened_and_told(jobs: Jobs, tmp_pat
     assert jobs.run("report", **fields, output_format="pdf").data["cells_shortened"] == 1
 
 
+def test_what_a_pdf_has_no_glyphs_for_is_told(jobs: Jobs, tmp_path: Path) -> None:
+    fine = ["Größe €", "Ελλάδα", "Привет", "→ ½ “x”…", "a\nb\tc", "e\u0301", "a\u200bb\u00adc\ufe0f", "", "שלום"]
+    rows = [(text,) for text in [*fine, "日本", "ok 😀", "日"]]
+    url = make_sqlite(tmp_path / "g.db", "CREATE TABLE g (v)", {"g": rows})
+    fields: dict[str, Any] = {"title": "東京", "database": url, "query": "SELECT v FROM g", "parameters": {"ไทย": "ok"}}
+    assert jobs.run("report", **fields, output_format="pdf").data["texts_without_glyphs"] == 5
+    assert jobs.run("report", **fields, output_format="html").data["texts_without_glyphs"] == 0
+    fields |= {"title": "G", "parameters": {}, "query": "SELECT v FROM g LIMIT 9"}
+    assert jobs.run("report", **fields, output_format="pdf").data["texts_without_glyphs"] == 0
+
+
 @pytest.mark.postgres
 @pytest.mark.parametrize(
     "query",
