@@ -1,6 +1,7 @@
 """`data_sync`: only what differs is written, whatever happens meanwhile."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -310,6 +311,23 @@ def test_a_dry_run_of_many_invocations_tells_the_first_differences_only(make: Ma
     assert result.artifact is not None
     assert (world.invocations > 2, counts(result)[0], result.artifact.records) == (True, 6000, 2500)
     assert world.jobs.body(result.artifact.url).count(b"\n") == 2500
+
+
+@pytest.mark.postgres
+def test_wide_rows_of_a_target_are_not_held_by_the_thousand(
+    jobs: Jobs, make: Make, new_postgres: Callable[[], str]
+) -> None:
+    wide = "INSERT INTO items WITH RECURSIVE g(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM g WHERE i < 150) SELECT i, "
+    table, target = "CREATE TABLE items (id INTEGER PRIMARY KEY, t TEXT);", new_postgres()
+    source = make(f"{table} {wide} replace(hex(zeroblob(500000)), '0', 'x') FROM g;")
+    ask(target, f"{table} {wide} repeat('x', 1000000) FROM g;")
+    tracemalloc.start()
+    try:
+        assert counts(jobs.run("data_sync", **fields(source, target))) == (0, 0, 0, 150)
+        held_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert held_bytes < 80_000_000
 
 
 # --- many invocations -------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from sys import getsizeof
 from typing import Final
 
 import psycopg
@@ -15,7 +16,10 @@ from shared.databases.postgres.faults import postgres_fault
 from shared.databases.schema import Kind, Schema, Table, quoted
 from shared.errors import LongshoreError
 
-CURSOR_ROWS: Final = 1_000
+CURSOR_ROWS: Final = (16, 1_000)
+"""At first, at most: as many as come to CURSOR_BYTES, going by those before."""
+
+CURSOR_BYTES: Final = 4 << 20
 
 
 class PostgresWriter:
@@ -65,7 +69,10 @@ class PostgresWriter:
     def rows(self, table: Table) -> Iterator[Row]:
         """A cursor's, which sees nothing that is written later."""
         self.execute(f"DECLARE longshore_rows NO SCROLL CURSOR FOR {typed_select(table)[0]}")
-        while page := self.execute(f"FETCH {CURSOR_ROWS} FROM longshore_rows"):
+        count, most = CURSOR_ROWS
+        while page := self.execute(f"FETCH {count} FROM longshore_rows"):
+            size_bytes = sum(getsizeof(value) for row in page for value in row)
+            count = max(1, min(most, count * CURSOR_BYTES // size_bytes))
             yield from page
 
     def commit(self) -> None:
