@@ -19,8 +19,7 @@ def ahead(items: Iterator[T], break_off: Callable[[], None]) -> Iterator[Iterato
     Worth it where whoever uses an item waits for somebody else. At the end of the block, `break_off` must end a wait
     for an item that nobody wants any more.
     """
-    sys.setswitchinterval(min(sys.getswitchinterval(), SWITCH_S))
-    with ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
+    with _switching_often(), ThreadPoolExecutor(1, thread_name_prefix="ahead") as thread:
         coming: Future[T | None] = thread.submit(next, items, None)
 
         def each() -> Iterator[T]:
@@ -34,3 +33,14 @@ def ahead(items: Iterator[T], break_off: Callable[[], None]) -> Iterator[Iterato
         finally:
             if not coming.done():
                 break_off()
+
+
+@contextmanager
+def _switching_often() -> Iterator[None]:
+    """In the whole process, so no longer than it is good for."""
+    usual_s = sys.getswitchinterval()
+    sys.setswitchinterval(min(usual_s, SWITCH_S))
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual_s)

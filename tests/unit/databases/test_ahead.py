@@ -1,5 +1,6 @@
 """One item is made ahead, and only one."""
 
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -47,6 +48,8 @@ def test_nobody_waits_for_an_item_that_is_not_wanted() -> None:
         yield 1
         wanted.wait()
 
+    usual_s = sys.getswitchinterval()
     with ahead(items(), wanted.set) as found:
         assert next(found) == 1
+    assert sys.getswitchinterval() == usual_s
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("ahead")]
