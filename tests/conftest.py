@@ -48,10 +48,11 @@ _ROLE_IS_THERE = (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation
 
 
 def _lock_out(role: str, url: str, rules: Path) -> None:
-    """Make a role that needs its password, `right`; all others come in without."""
+    """Make a role that needs its password, `right`, and `late_{role}`, whose has expired; others come in without."""
     with psycopg.connect(url, autocommit=True) as connection, contextlib.suppress(*_ROLE_IS_THERE):
         connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'right'")
-        rules.write_text(f"local all {role} scram-sha-256\n{rules.read_text()}")
+        connection.execute(f"CREATE ROLE late_{role} LOGIN PASSWORD 'right' VALID UNTIL '2020-01-01'")
+        rules.write_text(f"local all {role},late_{role} scram-sha-256\n{rules.read_text()}")
         connection.execute("ALTER SYSTEM SET fsync = off")  # nobody needs these databases tomorrow
         connection.execute("SELECT pg_reload_conf()")
     with contextlib.suppress(psycopg.OperationalError):

@@ -20,6 +20,7 @@ from handlers.jobs.download import download
 from handlers.jobs.extract import extract
 from handlers.jobs.fine_tuning import fine_tuning
 from handlers.jobs.http_request import http_request
+from handlers.jobs.import_note import import_note
 from handlers.jobs.report import report
 from handlers.jobs.restore import restore
 from handlers.jobs.transcode import transcode
@@ -47,6 +48,7 @@ TYPES: dict[str, JobType[Any]] = {  # Any: of any payload
         extract,
         fine_tuning,
         http_request,
+        import_note,
         report,
         restore,
         transcode,

@@ -360,6 +360,16 @@ def test_a_stream_without_an_end_is_left_when_there_is_enough(
     assert set(jobs.bodies) == {f"{MINE}sample.mp4"}
 
 
+def test_a_public_server_leads_nobody_inside(jobs: Jobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        raise web.HTTPFound("https://169.254.169.254/latest")
+
+    with pytest.raises(Permanent) as caught:
+        fetched(tmp_path, jobs, monkeypatch, answer)
+    assert (caught.value.code, caught.value.field) == ("address_refused", "url")
+    assert set(jobs.bodies) == {f"{MINE}sample.mp4"}
+
+
 def test_our_own_network_is_out_of_reach(jobs: Jobs) -> None:
     assert jobs.fail("download", url="https://169.254.169.254/latest").code == "address_refused"
     error = jobs.fail("upload", sources=[f"{URL}sample.mp4"], destination=["https://127.0.0.1:1/x?s=sesame"])

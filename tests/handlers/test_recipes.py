@@ -7,16 +7,19 @@ import json
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from aiohttp import web
 
 from handlers.jobs.import_note import import_note
 from handlers.jobs.parse_ingredient import parse_ingredient as parse_ingredient_job
 from infra.testing import Drained, Longshore
 from shared.errors import Permanent
+from shared.net.transfer import download
 from shared.outcomes import Failed
 from shared.payloads.base import Payload
 from shared.payloads.import_note import HTML_BYTES_MAX, ImportNotePayload
@@ -27,7 +30,8 @@ from shared.recipes.notes import read_note
 from shared.recipes.notes_model import NoteLine
 from shared.recipes.saving import saving
 from shared.status import Status
-from tests.databases import ask_postgres, ask_sqlite
+from tests.databases import Jobs, ask_postgres, ask_sqlite
+from tests.https import loopback, serving
 from tests.recipes import LASAGNE
 
 TABLES = {
@@ -283,6 +287,20 @@ def test_a_bad_note_ends_its_job_with_a_reason(
     assert isinstance(outcome, Failed)
     assert (outcome.code, outcome.permanent) == (code, True)
     assert field is None or outcome.field == field
+
+
+def test_a_public_server_leads_nobody_inside(cookbook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        raise web.HTTPFound("https://169.254.169.254/latest")
+
+    async def run() -> None:
+        async with serving(tmp_path, answer) as (url, tls):
+            monkeypatch.setattr("handlers.jobs.import_note.download", partial(download, allowed=loopback, tls=tls))
+            await Jobs().start("import_note", url=url, database=cookbook)
+
+    with pytest.raises(Permanent) as caught:
+        asyncio.run(run())
+    assert (caught.value.code, caught.value.field) == ("address_refused", "url")
 
 
 @pytest.mark.parametrize(

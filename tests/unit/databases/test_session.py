@@ -256,12 +256,13 @@ def test_a_database_or_a_user_that_is_not_there_is_told(new_postgres: Callable[[
 
 
 @pytest.mark.postgres
-def test_a_wrong_password_is_told_and_never_repeated(new_postgres: Callable[[], str]) -> None:
+@pytest.mark.parametrize("user", ["locked:sesame", "late_locked:right"])
+def test_a_wrong_or_expired_password_is_told_and_never_repeated(new_postgres: Callable[[], str], user: str) -> None:
     url = new_postgres()
     with pytest.raises(Permanent) as caught:
-        connect(url.replace("postgres@", "locked:sesame@"))
+        connect(url.replace("postgres@", f"{user}@"))
     assert caught.value.code == "authentication_failed"
-    assert "sesame" not in str(caught.value)
+    assert user.partition(":")[2] not in str(caught.value)
     assert connect(url.replace("postgres@", "locked:right@")) is None
 
 
