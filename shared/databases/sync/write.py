@@ -29,7 +29,7 @@ def writing_changes(database: Writer, plan: Plan, place: SyncPlace, errors: RowE
     database.execute(f"CREATE {temporary} TABLE {STAGE}{until} AS SELECT {columns} FROM {table.identifier} WHERE 1 = 0")
     put: dict[str, Put] = {
         "deleted": _staged(database, table, _delete(plan)),
-        "updated": _staged(database, table, _update(plan), _put_back(plan)),
+        "updated": _updated(database, plan),
         "inserted": lambda rows: database.insert(table, rows),
     }
 
@@ -61,15 +61,30 @@ def _leave_out(
     return leave_out
 
 
-def _staged(database: Writer, table: Table, *statements: str) -> Put:
-    """Rows into a table of their own, from where statements take them."""
+def _staged(database: Writer, table: Table, statement: str) -> Put:
+    """Rows into a table of their own, from where one statement takes them."""
     stage = Table(STAGE, table.columns)
 
     def put(rows: Sequence[Row]) -> None:
         database.execute(f"DELETE FROM {stage.identifier}")
         database.insert(stage, rows)
-        for statement in statements:
-            database.execute(statement)
+        database.execute(statement)
+
+    return put
+
+
+def _updated(database: Writer, plan: Plan) -> Put:
+    """What is not there to be updated, since it went with a row that was deleted (ON DELETE CASCADE), is put back. Who
+    may insert nothing asks for nothing where all are there."""
+    table, columns = plan.target.table, quoted(plan.target.table.column_names)
+    update = _staged(database, table, _update(plan))
+    gone = f"FROM {STAGE} AS s WHERE NOT EXISTS (SELECT 1 FROM {table.identifier} AS t WHERE {_same(plan)})"
+    identity = "OVERRIDING SYSTEM VALUE " if database.kind == "postgresql" else ""
+
+    def put(rows: Sequence[Row]) -> None:
+        update(rows)
+        if database.execute(f"SELECT 1 {gone} LIMIT 1"):
+            database.execute(f"INSERT INTO {table.identifier} ({columns}) {identity}SELECT {columns} {gone}")
 
     return put
 
@@ -89,16 +104,6 @@ def _update(plan: Plan) -> str:
     keys = [quote(column.name) for column in _key_columns(plan)]
     values = ", ".join(f"{name} = s.{name}" for name in map(quote, table.column_names) if name not in keys)
     return f"UPDATE {table.identifier} AS t SET {values} FROM {STAGE} AS s WHERE {_same(plan)}"
-
-
-def _put_back(plan: Plan) -> str:
-    """What is not there to be updated: it went with a row that was deleted (ON DELETE CASCADE)."""
-    table, columns = plan.target.table.identifier, quoted(plan.target.table.column_names)
-    identity = "OVERRIDING SYSTEM VALUE " if plan.target.kind == "postgresql" else ""
-    return (
-        f"INSERT INTO {table} ({columns}) {identity}SELECT {columns} FROM {STAGE} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {table} AS t WHERE {_same(plan)})"
-    )
 
 
 def _same(plan: Plan) -> str:
