@@ -23,6 +23,9 @@ MEMORY_BYTES_MAX: Final = 1 << 30
 BATCH_ROWS: Final = (512, 16, 1)
 
 _LENGTH_BYTES: Final = 8
+_NOT_BEGUN: Final = 1
+"""How Python ends a program that it cannot import: no fault of the file's."""
+
 _TOLD: Final = frozenset({"LD_LIBRARY_PATH", "PATH", "PYTHONHOME"})
 """What Python needs of the worker's environment; no secret is among it."""
 
@@ -52,6 +55,8 @@ def _frames(file: IO[bytes], name: str, field: str, frame_rows: int, skip_rows: 
             return
         if ended == unpack.DAMAGED:
             raise Permanent("corrupt_artifact", f"{name} is damaged inside, or no Parquet", field=field)
+        if ended == _NOT_BEGUN:
+            raise RuntimeError(f"{unpack.__name__} cannot be run")
         if ended == -signal.SIGALRM:
             break
     message = f"{name} takes more than {MEMORY_BYTES_MAX:,} bytes of memory to unpack"
@@ -65,7 +70,7 @@ def _of_process(
     environment = {name: value for name, value in os.environ.items() if name in _TOLD}
     environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "RUST_BACKTRACE": "0"}
     numbers = map(str, (MEMORY_BYTES_MAX, batch_rows, frame_rows, skip_rows))
-    command, nowhere = [sys.executable, "-m", unpack.__name__, *numbers], subprocess.DEVNULL
+    command, nowhere = [sys.executable, "-P", "-m", unpack.__name__, *numbers], subprocess.DEVNULL
     rows = 0
     with subprocess.Popen(command, stdin=file, stdout=subprocess.PIPE, stderr=nowhere, env=environment) as child:  # noqa: S603  our own
         try:

@@ -23,7 +23,7 @@ from arro3.io import read_parquet, write_ipc_stream
 FRAME_BYTES: Final = 4 << 20
 BATCH_BYTES_MAX: Final = 128 << 20
 CELLS_MAX: Final = 500_000
-"""In one batch: a column of bits is 60 times as large in Python."""
+"""In one frame: a column of bits is 60 times as large in Python."""
 
 SECONDS_MAX: Final = 60
 """For one batch: Rust may hang where it has no memory left to complain."""
@@ -57,8 +57,8 @@ def _unpack(batch_rows: int, frame_rows: int, skip_rows: int) -> None:
     fields = [_flat_field(schema.field(place)) for place in range(len(schema))]
     flat_schema = Schema(fields)
     _send(flat_schema, [])
-    batch_rows = max(1, min(batch_rows, frame_rows, CELLS_MAX // max(1, len(fields))))
-    reader = read_parquet(sys.stdin.buffer, batch_size=batch_rows)
+    frame_rows = max(1, min(frame_rows, CELLS_MAX // max(1, len(fields))))
+    reader = read_parquet(sys.stdin.buffer, batch_size=min(batch_rows, frame_rows))
     frame: list[RecordBatch] = []
     for batch in _after(reader, skip_rows):
         flat = RecordBatch.from_arrays([_flat(column) for column in batch.columns], schema=flat_schema)
@@ -75,6 +75,7 @@ def _unpack(batch_rows: int, frame_rows: int, skip_rows: int) -> None:
 
 def _after(reader: RecordBatchReader, skip_rows: int) -> Iterator[RecordBatch]:
     for batch in reader:
+        signal.alarm(SECONDS_MAX)
         if skip_rows < batch.num_rows:
             yield batch.slice(skip_rows)
         skip_rows = max(0, skip_rows - batch.num_rows)

@@ -13,7 +13,7 @@ from arro3.io import write_parquet
 
 from shared.databases.parquet import rows_of, write_rows
 from shared.errors import Permanent
-from shared.parquet import read
+from shared.parquet import read, unpack
 from shared.parquet.unpack import NESTED, WORD
 
 UTF8 = DataType.utf8()
@@ -107,6 +107,18 @@ def test_what_is_no_parquet_is_told(body: bytes) -> None:
     with pytest.raises(Permanent, match="no Parquet") as caught:
         all_rows(body)
     assert (caught.value.code, caught.value.field) == ("corrupt_artifact", "files.a")
+
+
+def test_many_columns_come_few_rows_at_a_time() -> None:
+    columns = {f"c{number}": Array([True] * 1_000, DataType.bool()) for number in range(1_000)}
+    with on_disk(file_of(**columns)) as file, rows_of(file, "a", "b", 1_000) as (_, blocks):
+        assert [len(block) for block in blocks] == [500, 500]
+
+
+def test_a_program_that_does_not_start_is_not_the_files_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "__name__", "shared.parquet.nowhere")
+    with pytest.raises(RuntimeError, match="cannot be run"):
+        all_rows(file_of(n=Array([1], DataType.int8())))
 
 
 def none(_: Iterator[object]) -> None:
