@@ -4,7 +4,9 @@ What is small and text is the result's `body`, everything else its artefact. An 
 before the settlement is made again: POST and PATCH carry the job's id as `Idempotency-Key`.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -24,6 +26,7 @@ from shared.webhooks import asked_s
 
 INLINE_BYTES_MAX: Final = 32 * 1024
 SAID_BYTES_MAX: Final = 1024
+SAID_S: Final = 2.0
 SAID_CHARACTERS_MAX: Final = 120
 TOLD: Final = ("Content-Type", "Date", "ETag", "Last-Modified", "Link", "Location", "X-Request-Id")
 """Of the answer's headers; not its cookies."""
@@ -86,8 +89,12 @@ async def _judge(
     status = answer.status
     if status in payload.expect or (not payload.expect and 200 <= status < 300):
         return
-    said = (await _begun(body, SAID_BYTES_MAX))[:SAID_BYTES_MAX].decode("utf-8", "replace")
-    message = f"the server answers {status}: {' '.join(said.split())[:SAID_CHARACTERS_MAX]}".removesuffix(": ")
+    said = b""
+    with suppress(TimeoutError):  # it has said enough by its status
+        async with asyncio.timeout(SAID_S):
+            said = await _begun(body, SAID_BYTES_MAX)
+    words = " ".join(said[:SAID_BYTES_MAX].decode("utf-8", "replace").split())
+    message = f"the server answers {status}: {words[:SAID_CHARACTERS_MAX]}".removesuffix(": ")
     if status in payload.retry_on:
         pause_s = asked_s(answer.headers.get("Retry-After"), now)
         raise Transient("unexpected_status", message, field="url", retry_after_s=pause_s)

@@ -79,6 +79,21 @@ def problem(work: Callable[[], object]) -> LongshoreError:
     return caught.value
 
 
+def test_a_refusal_that_never_ends_is_a_refusal(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Taken for a server that is slow, a POST would be made again."""
+    monkeypatch.setattr(http_request_job, "SAID_S", 0.1)
+
+    async def endless(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=400)
+        await response.prepare(request)
+        await response.write(b"no")
+        await asyncio.sleep(3600)
+        return response
+
+    error = problem(lambda: ask(endless, method="POST", timeout=1))
+    assert (type(error), error.code, error.message) == (Permanent, "unexpected_status", "the server answers 400")
+
+
 # --- what comes back --------------------------------------------------------------------------------------------------
 
 
