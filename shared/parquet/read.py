@@ -20,7 +20,7 @@ from shared.errors import Permanent
 from shared.parquet import unpack
 
 MEMORY_BYTES_MAX: Final = 1 << 30
-BATCH_ROWS: Final = (512, 16, 1)
+BATCH_ROWS: Final = (2048, 32, 1)
 
 _LENGTH_BYTES: Final = 8
 _NOT_BEGUN: Final = 1
