@@ -133,4 +133,4 @@ def _again(event: Event, job: Job, policy: Policy, due_at: int, now: int) -> Ver
 
 
 def _partly(count: int, job: Job, now: int) -> str:
-    return error_json(Failed("partial", f"{count:,} rows or parts were left out", permanent=True), job, now)
+    return error_json(Failed("partial", f"{count} rows or parts were left out", permanent=True), job, now)

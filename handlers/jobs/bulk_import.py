@@ -59,7 +59,7 @@ async def _too_many(payload: BulkImportPayload, context: Context, place: BulkPla
     file = await error_file(context.artifacts, place.error_files, errors)
     first = errors.first[0]
     where = f"line {first.line}, {first.field or 'the row'}: {first.message}"
-    return Permanent("too_many_errors", f"more than {payload.errors_max:,} bad rows, first {where}; see {file.url}")
+    return Permanent("too_many_errors", f"more than {payload.errors_max:,} bad rows: see {file.url}, first {where}")
 
 
 async def _left(

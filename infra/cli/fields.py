@@ -89,13 +89,15 @@ def shown_name(name: str, field: FieldInfo) -> str:
 def _meant(model: type[BaseModel], path: Sequence[str], text: str) -> JsonValue:
     annotation = _annotation(model, path)
     adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+    wrong: dict[int, JsonValue] = {}  # how deep the mistake is → the first reading with it
     for candidate in _candidates(text):
         try:
             adapter.validate_json(json.dumps(candidate), strict=True)
-        except ValidationError:
-            continue
-        return candidate
-    return next(_candidates(text))
+        except ValidationError as error:
+            wrong.setdefault(max(len(one["loc"]) for one in error.errors()), candidate)
+        else:
+            return candidate
+    return wrong[max(wrong)]  # an element that is wrong was meant as one, not as a text in a list's place
 
 
 def _candidates(text: str) -> Iterator[JsonValue]:

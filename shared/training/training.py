@@ -197,7 +197,7 @@ def begun(
         raise _wrong("wrong_columns", f"the column {settings.label_column!r} is learned from: it can't be the label's")
     for row, label, is_held_out in sided(dataset, settings, look):
         if not any(counts) and (missing := wanted - row.keys()):
-            raise _wrong("wrong_columns", f"there is no column {min(map(str, missing))!r}")
+            raise _no_column(min(map(str, missing)), row)
         labels.add(label)
         if len(labels) > LABELS_MAX:
             raise _wrong("too_many_classes", f"more than {LABELS_MAX:,} labels")
@@ -233,6 +233,8 @@ def sided(dataset: Dataset, settings: Settings, look: Callable[[], object]) -> I
     for number, row in enumerate(dataset.rows(), 1):
         if number % LOOK_EVERY_ROWS == 0:
             look()
+        if number == 1 and settings.label_column not in row:
+            raise _no_column(settings.label_column, row)
         label = row.get(settings.label_column)
         if label in (None, "") or (isinstance(label, float) and math.isnan(label)):  # how some programs write a gap
             raise _wrong("no_label", f"row {number} has nothing in the column {settings.label_column!r}")
@@ -266,6 +268,10 @@ def _widened(base: Model, labels: list[str]) -> tuple[Spec, Floats]:
         raise _wrong("too_many_classes", f"{len(labels):,} labels with the base model's: it has no room") from None
     fresh = np.zeros((spec.places, len(labels) - base.weights.shape[1]), np.float32)
     return spec, np.concatenate([base.weights, fresh], axis=1)
+
+
+def _no_column(name: str, row: Row) -> Permanent:
+    return _wrong("wrong_columns", f"there is no column {name!r}; the first row has {', '.join(map(repr, row))}")
 
 
 def _wrong(code: str, message: str) -> Permanent:

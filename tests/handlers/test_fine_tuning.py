@@ -369,6 +369,7 @@ HOSTILE: dict[str, tuple[str, bytes, str]] = {
     "a header alone": ("csv", b"text,label\n", "empty_dataset"),
     "one label": ("csv", b"text,label\na,b\nc,b\n", "one_class"),
     "no such column": ("csv", b"words,label\na,b\nc,d\n", "wrong_columns"),
+    "no such label": ("csv", b"text,kind\na,b\nc,d\n", "wrong_columns"),
     "no label": ("jsonl", b'{"text":"a","label":"b"}\n{"text":"a"}\n', "no_label"),
     "a label that is no number": ("jsonl", b'{"text":"a","label":NaN}\n', "no_label"),
     "an empty label": ("csv", b"text,label\na,\n", "no_label"),

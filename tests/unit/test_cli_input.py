@@ -99,6 +99,12 @@ def test_every_wrong_field_is_named_with_what_was_expected() -> None:
     }
 
 
+def test_a_single_wrong_element_of_a_list_is_told_of_as_that() -> None:
+    told = problems("send_email", "to=nobody", "subject=x", "text=y")
+    assert "to.0" in told
+    assert "array" not in " ".join(told.values())
+
+
 def test_an_unknown_type_is_answered_with_the_nearest() -> None:
     with pytest.raises(InvalidInput, match="did you mean extract"):
         payload_model("exract")

@@ -62,7 +62,7 @@ def test_how_many_rows_are_missing_is_told_even_if_not_all_of_them_are() -> None
     verdict = settle(
         Partial(None, [RowError(table="t", code="bad", message="so")], 1_240), JOB, POLICY, dice=0.5, now=NOW
     )
-    assert "1,240 rows or parts" in cast("str", verdict.changes["error"])
+    assert "1240 rows or parts" in cast("str", verdict.changes["error"])
     assert verdict.note == "1,240 left out"
 
 

@@ -99,8 +99,8 @@ def _schema(database: Database) -> Schema:
 
 
 def _plan(payload: DataSyncPayload, source: Schema, target: Schema) -> Plan:
-    ours = source.chosen([payload.table], "table").tables[0]
-    theirs = target.chosen([payload.target_table or payload.table], "target_table").tables[0]
+    ours = _table(source, payload.table, "table")
+    theirs = _table(target, payload.target_table or payload.table, "target_table")
     columns = payload.columns or {name: name for name in ours.column_names}
     ours, theirs = ours.narrowed(tuple(columns)), theirs.narrowed(tuple(columns.values()))
     names = payload.key or ours.primary_key
@@ -117,3 +117,10 @@ def _plan(payload: DataSyncPayload, source: Schema, target: Schema) -> Plan:
         payload.options.delete,
         payload.options.dry_run,
     )
+
+
+def _table(schema: Schema, name: str, field: str) -> Table:
+    try:
+        return schema.chosen([name]).tables[0]
+    except Permanent as error:
+        raise Permanent(error.code, error.message, field=field) from None
