@@ -295,6 +295,8 @@ def test_localstack_is_looked_for_where_its_own_variables_say(monkeypatch: pytes
         ("--api https://x --tenant acme list", "--tenant: with --api, the token says whose"),
         ("--api https://x audit", "done on the stack itself"),
         ("--api https://x submit backup database=postgresql://a:b@h/d", "no password goes over the API"),
+        ("schedule add x backup database=postgresql://a:b@h/d --cron @daily", "no password goes into a schedule"),
+        (f"schedule add x transcode source=@{__file__} --cron @daily", "@: an upload may be gone"),
         ("--endpoint nowhere list", "--endpoint: local, localstack, aws or a URL, not 'nowhere'"),
         ("worker --types extract:0", "--types: TYPE or TYPE:CONCURRENCY"),
         ("worker --types nothing", "there is no job type 'nothing'"),

@@ -9,7 +9,7 @@ from infra.cli import asking
 from infra.cli.operating import plain
 from infra.cli.options import Command
 from infra.cli.selecting import complete_type
-from shared.errors import NotFound
+from shared.errors import InvalidInput, NotFound
 
 if TYPE_CHECKING:
     from infra.cli.places import Document
@@ -56,8 +56,14 @@ def add(job_type: str, assignments: tuple[str, ...], **terms: Any) -> None:
     """
     from infra.cli.fields import assigned, payload_model
     from infra.cli.places import absolute
+    from infra.cli.secrets import hide_password
+    from infra.cli.uploads import files_in
 
     payload = absolute(assigned(payload_model(job_type), {"type": job_type}, assignments))
+    if hide_password(payload)[1]:
+        raise InvalidInput("secret", "no password goes into a schedule: longshore secret set NAME", field="database")
+    if files_in(payload)[1]:
+        raise InvalidInput("no_upload", "an upload may be gone when a schedule needs it: give an s3:// URL", field="@")
     asked = {name: value for name, value in terms.items() if value is not None} | {"payload": payload}
     _tell("POST", "", document=asked)
 
