@@ -118,14 +118,14 @@ class Schema:
     views: tuple[View, ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def chosen(self, names: Sequence[str] | None) -> "Schema":
-        """The part with these tables; None: all of it. Raises Permanent("no_such_table") naming `tables.N`."""
+    def chosen(self, names: Sequence[str] | None, field: str = "tables") -> "Schema":
+        """The part with these tables; None: all of it. Raises Permanent("no_such_table") naming `{field}.N`."""
         if names is None:
             return self
         known = {table.name for table in self.tables}
         for position, name in enumerate(names):
             if name not in known:
-                raise Permanent("no_such_table", f"there is no table {name!r}", field=f"tables.{position}")
+                raise Permanent("no_such_table", f"there is no table {name!r}", field=f"{field}.{position}")
         wanted = set(names)
         return replace(self, tables=tuple(table for table in self.tables if table.name in wanted), views=())
 
