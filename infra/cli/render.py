@@ -259,7 +259,7 @@ def _shown(name: str, value: JsonValue) -> str:
             return "\n".join(_file(file) for file in value if isinstance(file, dict))
         case "duration", float(seconds):
             return duration(seconds)
-        case _, int():
+        case _, int() if not isinstance(value, bool):
             return f"{value:,}"
         case _, str(text):
             return text

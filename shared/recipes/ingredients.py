@@ -18,6 +18,7 @@ from shared.recipes.words import DONE, HOW, JOINED, PARTS_OF_IT, PREPARED, QUALI
 from shared.recipes.words import TAILS as TAIL_RULES
 
 BRACKETS: Final = frozenset({*OPEN, *OPEN.values()})
+NO_NAMES_MARKS: Final = frozenset("?<>=$^|\\{}")
 NAME_WORDS_MAX: Final = 12
 """Of an ingredient. More is a sentence."""
 
@@ -196,6 +197,10 @@ class _Reader(MeasureReader):
         while self.place < len(self.tokens) and not self._stops(self.place) and self.place not in self.closing:
             if self.place > start and (self._tail(self.place) or self._behind_plus(self.place)):
                 break
+            if self._now() in NO_NAMES_MARKS:
+                self._named(start, rule)
+                self._take("unparsed", "mark", self.place + 1)
+                return self.place > start
             if self._is_or(self.place) or (self.each and self._now() in {"and", "&"}):
                 break
             if self._is_stray(self.place):

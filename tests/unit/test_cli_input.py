@@ -17,14 +17,14 @@ from infra.cli.fields import assigned, checked, paths_of, payload_model
 from infra.cli.http_client import put
 from infra.cli.options import Options
 from infra.cli.places import absolute
-from infra.cli.render import duration, saying, size
+from infra.cli.render import duration, result_facts, saying, size
 from infra.cli.secrets import hide_password
 from infra.cli.uploads import files_in
 from shared.errors import InvalidInput, Permanent, WorldFault
 from shared.memory.objects import MemoryObjects
 from shared.payloads import TYPES, open_types
 from shared.payloads.extract import ExtractPayload
-from shared.payloads.results import ResponseData
+from shared.payloads.results import Response, ResponseData
 from shared.runtime.api.jobs import Link, Result
 from shared.runtime.api.system import UploadAsk
 from shared.view import ProgressView
@@ -446,6 +446,12 @@ def test_sizes_and_durations_are_in_words() -> None:
     assert [duration(s) for s in (0.04, 9.94, 59.4, 61, 7_500, 90_000)] == [
         "0.0 s", "9.9 s", "59 s", "1 min 1 s", "2 h 5 min", "1 d 1 h",
     ]  # fmt: skip
+
+
+def test_what_is_true_in_a_result_is_no_number() -> None:
+    data = ResponseData(job_id="job_1", type="import_note", result={"data": {"duplicate": True, "lines": 1}})
+    facts = dict(result_facts(Response(success=True, data=data)))
+    assert (facts["duplicate"], facts["lines"]) == ("true", "1")
 
 
 def test_every_file_that_a_result_names_is_found_wherever_it_is() -> None:

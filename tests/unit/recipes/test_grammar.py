@@ -133,6 +133,13 @@ def test_a_real_line_means_what_a_cook_reads_in_it(line: str, meaning: str) -> N
     assert short(parse_ingredient(line)).strip() == meaning.strip()
 
 
+@pytest.mark.parametrize("text", ["flour ???", "butter <b>", "x = 7 + 3"])
+def test_marks_that_no_name_has_are_not_understood(text: str) -> None:
+    line = parse_ingredient(text)
+    assert line.status == "partly"
+    assert not set("".join(line.ingredients)) & set("?<>=")
+
+
 @given(st.one_of(st.text(max_size=80), st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)))
 @settings(max_examples=600, deadline=None)
 def test_the_line_can_be_read_again_from_its_segments(text: str) -> None:
