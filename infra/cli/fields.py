@@ -25,14 +25,6 @@ from shared.payloads.base import Payload
 
 _ASSIGNMENT: Final = re.compile(r"(?P<path>[A-Za-z_][A-Za-z0-9_.-]*?)(?P<sign>:=|=)(?P<value>.*)", re.DOTALL)
 
-EXPECTED: Final = {
-    "name": "a relative path of letters, digits and . _ = - /",
-    "output_path": "a relative path of letters, digits and . _ = - /",
-    "tenant_id": "up to 64 letters, digits and . _ @ -",
-    "operation": "up to 64 letters, digits and . _ @ -",
-}
-"""In words, what a pattern would say to those who read patterns."""
-
 
 def payload_model(job_type: str) -> type[Payload]:
     """Raises InvalidInput with the nearest name for a type that does not exist."""
@@ -152,9 +144,7 @@ def _with(document: Document, path: Sequence[str], value: JsonValue, whole: str)
 def _in_words(field: str, expected: str, known: Iterable[str]) -> str:
     if expected == REFUSALS["extra_forbidden"]:
         return f"there is no such field{_nearest(field, known)}"
-    if expected.startswith("String should match pattern"):
-        return WORDS.get(expected.partition("'")[2][:-1]) or EXPECTED.get(field, expected)
-    return expected.removeprefix("Value error, ")
+    return WORDS.get(expected, expected)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final  # Any: JSON before it is validated, and JSON Schema
 
 from shared.payloads import open_types
-from shared.payloads.base import DatabaseRef
+from shared.payloads.base import SHAPES, DatabaseRef
 from shared.payloads.restore import ArtifactUrl
 from shared.payloads.transcode import StoredUrl
 
@@ -26,11 +26,10 @@ DATABASES: Final = frozenset({_pattern(DatabaseRef)})
 FILES: Final = frozenset({_pattern(ArtifactUrl), _pattern(StoredUrl)})
 
 WORDS: Final[Mapping[str, str]] = {
-    _pattern(DatabaseRef): "a path, sqlite:///PATH, postgresql://user@host/name, secret://NAME or env://NAME",
-    _pattern(ArtifactUrl): "an s3:// or https:// URL, or @PATH, a file of yours, which is uploaded",
-    _pattern(StoredUrl): "an s3:// URL, as results name files, or @PATH, a file of yours, which is uploaded",
+    SHAPES[_pattern(DatabaseRef)]: f"a path, {SHAPES[_pattern(DatabaseRef)]}",
+    **{SHAPES[pattern]: f"{SHAPES[pattern]}, or @PATH, a file of yours, which is uploaded" for pattern in FILES},
 }
-"""Pattern → what it would say to those who don't read patterns."""
+"""What a field lets through → what may be typed for it."""
 
 
 def changed(document: Document, patterns: frozenset[str], change: Change) -> Document:

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any  # Any: a JSON Schema is whatever JSON Schema says it is
 
-from infra.cli.fields import EXPECTED
 from infra.cli.places import WORDS
-from shared.payloads.base import BASE_FIELDS
+from shared.payloads.base import BASE_FIELDS, SHAPES
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ def _walk(schema: Mapping[str, Any], root: Mapping[str, Any], before: str) -> It
             yield from _walk(nested, root, path + ".")
         else:
             default = "required" if name in schema.get("required", ()) else _shown(spec.get("default"))
-            yield FieldWords(path, default, EXPECTED.get(path) or _values(spec))
+            yield FieldWords(path, default, _values(spec))
 
 
 def _nested(spec: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -69,7 +68,8 @@ def _values(spec: Mapping[str, Any]) -> str:
             return "names, by commas"
         case {"type": "object"}:
             return "NAME=VALUE or NAME:=JSON below it"
-    return WORDS.get(spec.get("pattern", ""), "text")
+    words = SHAPES.get(spec.get("pattern", ""), "text")
+    return WORDS.get(words, words)
 
 
 def _bounds(spec: Mapping[str, Any]) -> str:

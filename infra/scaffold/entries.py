@@ -35,7 +35,7 @@ def in_union(text: str, new: NewType) -> str:
     """`shared/payloads/__init__.py`."""
     where = "shared/payloads/__init__.py"
     line = f"from shared.payloads.{new.name} import {new.model}\n"
-    text = _in_order(text, r"(?:^from shared\.payloads\.\w+ import \w+\n)+", line, where)
+    text = _in_order(text, r"(?:^from shared\.payloads\.\w+ import [\w, ]+\n)+", line, where)
     union = r"(?<=AnyPayload = Annotated\[\n)(?: +(?:\| )?\w+Payload(?:,(?=\n))?\n)+"
 
     def with_model(found: str) -> str:

@@ -3,6 +3,7 @@
 Adding a type: a file here, its name in the union below, a file in `handlers/jobs/`, an entry in `template.yaml`.
 """
 
+from collections.abc import Mapping
 from functools import cache, reduce
 from operator import or_
 from typing import Annotated, Any, Final, get_args
@@ -13,7 +14,7 @@ from pydantic.json_schema import DEFAULT_REF_TEMPLATE
 from shared.errors import InvalidInput, Problem
 from shared.payloads.auto_resolve_issue import AutoResolveIssuePayload
 from shared.payloads.backup import BackupPayload
-from shared.payloads.base import Payload
+from shared.payloads.base import SHAPES, Payload
 from shared.payloads.bulk_import import BulkImportPayload
 from shared.payloads.cancel_children import CancelChildrenPayload
 from shared.payloads.categorize import CategorizePayload
@@ -109,7 +110,7 @@ def invalid(error: ValidationError) -> InvalidInput:
     """Pydantic's report as ours: paths as the producer wrote them, never the rejected value (it may be a secret)."""
     found = error.errors(include_input=False, include_url=False)
     problems = tuple(
-        Problem(_path(item["loc"], item["type"]), WORDS.get(item["type"], item["msg"].removeprefix("Value error, ")))
+        Problem(_path(item["loc"], item["type"]), _expected(item["type"], item.get("ctx", {}), item["msg"]))
         for item in found
     )
     first = problems[0]
@@ -120,6 +121,10 @@ def invalid(error: ValidationError) -> InvalidInput:
 def json_schema(ref_template: str = DEFAULT_REF_TEMPLATE) -> dict[str, Any]:  # Any: a JSON Schema is what it says it is
     """The JSON Schema of the union, for `longshore types` and the HTTP API."""
     return _adapter(*open_types().values()).json_schema(ref_template=ref_template)
+
+
+def _expected(kind: str, context: Mapping[str, object], message: str) -> str:
+    return SHAPES.get(str(context.get("pattern"))) or WORDS.get(kind) or message.removeprefix("Value error, ")
 
 
 def _path(location: tuple[str | int, ...], kind: str) -> str:

@@ -6,7 +6,7 @@ unknown field, a wrong type or a number in quotes is refused with the field's pa
 
 import json
 import re
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -42,10 +42,22 @@ STRICT = ConfigDict(
     validate_by_alias=True,
 )
 
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=64)]
+SHAPES: Final[dict[str, str]] = {}
+"""Pattern → what it lets through, for those who don't read patterns."""
+
+
+def shaped(
+    pattern: str, words: str, *, min_length: int | None = None, max_length: int | None = None
+) -> StringConstraints:
+    """Whoever is refused is told `words`."""
+    SHAPES[pattern] = words
+    return StringConstraints(pattern=pattern, min_length=min_length, max_length=max_length)
+
+
+Name = Annotated[str, shaped(r"^[A-Za-z0-9][A-Za-z0-9_.@-]*$", "up to 64 letters, digits and . _ @ -", max_length=64)]
 """Tenant, user, worker and job ids: no `#`, `/`, blanks or control characters, so that keys can be made of them."""
 
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00]+$")]
+Identifier = Annotated[str, shaped(r"^[^\x00]+$", "text without NUL", min_length=1, max_length=128)]
 """A table's or column's name, any that the database allows; always quoted before it meets SQL."""
 
 
@@ -153,7 +165,11 @@ def refuse_user_info(url: str) -> str:
 
 DatabaseRef = Annotated[
     str,
-    StringConstraints(pattern=r"^(sqlite:///|postgresql://|postgres://|secret://|env://).+", max_length=1024),
+    shaped(
+        r"^(sqlite:///|postgresql://|postgres://|secret://|env://).+",
+        "sqlite:///PATH, postgresql://user@host/name, secret://NAME or env://NAME",
+        max_length=1024,
+    ),
     AfterValidator(_refuse_password),
 ]
 """Where a database is: `sqlite:///PATH`, `postgresql://user@host/name` (no password), `secret://NAME` (a connection

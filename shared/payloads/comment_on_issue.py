@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
-from shared.payloads.base import Payload
+from shared.payloads.base import Payload, shaped
 from shared.retry import Policy
 
 
@@ -16,17 +16,21 @@ def _refuse_dots(name: str) -> str:
 
 RepoName = Annotated[
     str,
-    StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}$"),
+    shaped(r"^[A-Za-z0-9][A-Za-z0-9_-]{0,38}/[A-Za-z0-9._-]{1,100}$", "OWNER/NAME of a repository"),
     AfterValidator(_refuse_dots),
 ]
 """`OWNER/NAME`"""
 
-GithubRef = Annotated[str, StringConstraints(pattern=r"^secret://[A-Za-z0-9][A-Za-z0-9_.@-]*$", max_length=80)]
+GithubRef = Annotated[str, shaped(r"^secret://[A-Za-z0-9][A-Za-z0-9_.@-]*$", "secret://NAME", max_length=80)]
 """A secret of the tenant: a token, or a JSON object that says where GitHub is and who we are there."""
 
 ModelRef = Annotated[
     str,
-    StringConstraints(pattern=r"^(secret://[A-Za-z0-9][A-Za-z0-9_.@-]*|bedrock://[A-Za-z0-9_.:/-]*)$", max_length=256),
+    shaped(
+        r"^(secret://[A-Za-z0-9][A-Za-z0-9_.@-]*|bedrock://[A-Za-z0-9_.:/-]*)$",
+        "secret://NAME, bedrock://MODEL, or bedrock:// for the stack's own",
+        max_length=256,
+    ),
 ]
 """A secret of the tenant (an OpenAI-compatible endpoint), `bedrock://MODEL`, or `bedrock://` for the stack's own."""
 

@@ -4,9 +4,9 @@ import re
 from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import unquote, urlsplit
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from shared.payloads.base import Payload
+from shared.payloads.base import Payload, shaped
 from shared.payloads.extract import OutputPath
 from shared.payloads.restore import ArtifactUrl
 from shared.retry import Policy
@@ -14,7 +14,10 @@ from shared.retry import Policy
 SIZE_BYTES_MAX: Final = 5 * 1024**3
 
 MediaType = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.+-]*/(\*|[a-z0-9][a-z0-9.+-]*)$", max_length=128)
+    str,
+    shaped(
+        r"^[a-z0-9][a-z0-9.+-]*/(\*|[a-z0-9][a-z0-9.+-]*)$", "a media type such as video/mp4 or video/*", max_length=128
+    ),
 ]
 """`video/mp4`, or `video/*` for all of a kind: RFC 9110 §12.5.1"""
 

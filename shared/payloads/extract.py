@@ -4,11 +4,16 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.payloads.base import DatabaseRef, Payload, Strict, Tables
+from shared.payloads.base import DatabaseRef, Payload, Strict, Tables, shaped
 from shared.retry import Policy
 
 OutputPath = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.=-]*(/[A-Za-z0-9_=-][A-Za-z0-9_.=-]*)*$", max_length=200)
+    str,
+    shaped(
+        r"^[A-Za-z0-9][A-Za-z0-9_.=-]*(/[A-Za-z0-9_=-][A-Za-z0-9_.=-]*)*$",
+        "a relative path of letters, digits and . _ = - /",
+        max_length=200,
+    ),
 ]
 """A relative path below the job's own artefacts: no `..`, no leading `/`."""
 

@@ -5,13 +5,13 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.payloads.base import Payload, Strict
+from shared.payloads.base import Payload, Strict, shaped
 from shared.payloads.stop_training import StopTrainingPayload
 from shared.payloads.transcode import StoredUrl
 from shared.retry import Policy
 
 Column = Annotated[str, StringConstraints(min_length=1, max_length=128)]
-Setting = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/ -]*$", max_length=200)]
+Setting = Annotated[str, shaped(r"^[A-Za-z0-9_.:/ -]*$", "letters, digits, blanks and _ . : / -", max_length=200)]
 
 MODELS: Final = {
     "local": (
@@ -68,9 +68,9 @@ class TrainingOptions(Strict):
 class Remote(Strict):
     """For SageMaker: on what. For either: how long, and `hyperparameters` beside those of `training_config`."""
 
-    instance_type: Annotated[str, StringConstraints(pattern=r"^ml\.[a-z0-9]+\.[a-z0-9]+$", max_length=40)] = (
-        "ml.m5.xlarge"
-    )
+    instance_type: Annotated[
+        str, shaped(r"^ml\.[a-z0-9]+\.[a-z0-9]+$", "a machine such as ml.m5.large", max_length=40)
+    ] = "ml.m5.xlarge"
     volume_gb: Annotated[int, Field(ge=1, le=1_024)] = 30
     hours_max: Annotated[int, Field(ge=1, le=120)] = 24
     hyperparameters: Annotated[dict[Column, Setting], Field(max_length=50)] = Field(default_factory=dict)

@@ -11,19 +11,18 @@ from pydantic import (
     BeforeValidator,
     Field,
     JsonValue,
-    StringConstraints,
     WithJsonSchema,
     model_validator,
 )
 
-from shared.payloads.base import Payload, Strict
+from shared.payloads.base import Payload, Strict, shaped
 from shared.references import PATH, Place, Reference, references
 from shared.retry import Policy
 
 STEPS_MAX = 200
 JOBS_MAX = 1_000_000
 
-StepName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)]
+StepName = Annotated[str, shaped(r"^[A-Za-z0-9][A-Za-z0-9_-]*$", "up to 64 letters, digits and _ -", max_length=64)]
 """No dots: they part a path."""
 
 COMPARISONS = frozenset({"above", "at_least", "below", "at_most"})
@@ -50,7 +49,7 @@ class Condition(Strict):
     """
 
     step: StepName = Field(validation_alias="$from", serialization_alias="$from")
-    path: Annotated[str, StringConstraints(pattern=PATH, max_length=512)] = ""
+    path: Annotated[str, shaped(PATH, "names and list indexes with dots between, a.0.b", max_length=512)] = ""
     verb: Literal["equals", "not_equals", "in", "above", "at_least", "below", "at_most", "exists"] = Field(
         validation_alias="is", serialization_alias="is"
     )

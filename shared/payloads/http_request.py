@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, JsonValue, StringConstraints, model_validator
 
-from shared.payloads.base import Payload, refuse_user_info
+from shared.payloads.base import Payload, refuse_user_info, shaped
 from shared.payloads.extract import OutputPath
 from shared.retry import Policy
 
@@ -25,10 +25,14 @@ OURS: Final = frozenset(
 """Headers that belong to the connection: https://www.rfc-editor.org/rfc/rfc9110#field.connection"""
 
 RequestUrl = Annotated[
-    str, StringConstraints(pattern=r"^https?://[!-~]+$", max_length=4096), AfterValidator(refuse_user_info)
+    str,
+    shaped(r"^https?://[!-~]+$", "an https:// URL of printable ASCII, the rest of it percent-encoded", max_length=4096),
+    AfterValidator(refuse_user_info),
 ]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", max_length=64)]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=2048)]
+HeaderName = Annotated[
+    str, shaped(r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", "a header's name, as Accept-Language", max_length=64)
+]
+HeaderValue = Annotated[str, shaped(r"^[ -~]*$", "printable ASCII, on one line", max_length=2048)]
 """No line breaks: https://www.rfc-editor.org/rfc/rfc9110#section-5.5"""
 
 StatusCode = Annotated[int, Field(ge=200, le=599)]

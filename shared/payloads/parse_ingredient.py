@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from shared.payloads.base import DatabaseRef, Payload, Strict
+from shared.payloads.base import DatabaseRef, Payload, Strict, shaped
 from shared.retry import Policy
 
 LINES_MAX: Final = 1_000
@@ -12,9 +12,9 @@ LINES_MAX: Final = 1_000
 
 LINE_CHARS_MAX: Final = 10_000
 
-LineText = Annotated[str, StringConstraints(min_length=1, max_length=LINE_CHARS_MAX, pattern=r"^[^\x00]+$")]
+LineText = Annotated[str, shaped(r"^[^\x00]+$", "text without NUL", min_length=1, max_length=LINE_CHARS_MAX)]
 
-NoteId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+NoteId = Annotated[str, shaped(r"^[0-9a-f]{32}$", "a note's id, as import_note's result tells it")]
 """The note's fingerprint, as `import_note` tells it."""
 
 

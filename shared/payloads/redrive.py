@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, StringConstraints
 
-from shared.payloads.base import Name, Payload
+from shared.payloads.base import Name, Payload, shaped
 from shared.retry import Policy
 
 WAVE_MAX: Final = 1_000
@@ -26,4 +26,4 @@ class RedrivePayload(Payload):
     stages: Annotated[tuple[Annotated[int, Field(ge=1, le=WAVE_MAX)], ...], Field(max_length=10)] = (1, 10)
     """Sizes of the first waves. All that are left come after them, in waves of `WAVE_MAX`."""
     rate_per_s: Annotated[float, Field(gt=0, le=1_000, allow_inf_nan=False)] = 10.0
-    who: Annotated[str, StringConstraints(pattern=r"^[\w.@|:-]+$", max_length=64)]
+    who: Annotated[str, shaped(r"^[\w.@|:-]+$", "up to 64 letters, digits and _ . @ | : -", max_length=64)]

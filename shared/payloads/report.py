@@ -4,12 +4,12 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from shared.payloads.base import DatabaseRef, Identifier, Payload, Strict
+from shared.payloads.base import DatabaseRef, Identifier, Payload, Strict, shaped
 from shared.payloads.extract import OutputPath
+from shared.payloads.transcode import StoredUrl
 from shared.retry import Policy
 
-Words = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-StoredUrl = Annotated[str, StringConstraints(pattern=r"^s3://[^\s]+$", max_length=2048)]
+Words = Annotated[str, shaped(r"^[^\x00-\x1f\x7f]+$", "one line", min_length=1, max_length=200)]
 
 
 class ReportColumn(Strict):
@@ -19,7 +19,10 @@ class ReportColumn(Strict):
     title: Words | None = None
     format: Literal["text", "integer", "decimal", "percent", "date", "datetime"] | None = None
     digits: Annotated[int, Field(ge=0, le=10)] = 2
-    unit: Annotated[str, StringConstraints(pattern=r'^[^"\\\x00-\x1f\x7f]{1,8}$')] | None = None
+    unit: (
+        Annotated[str, shaped(r'^[^"\\\x00-\x1f\x7f]{1,8}$', "up to 8 characters, no quote or backslash among them")]
+        | None
+    ) = None
     total: Literal["sum", "average", "min", "max", "count"] | None = None
 
 

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field
 
-from shared.payloads.base import DatabaseRef, Encryption, Payload, Strict, Tables, refuse_user_info
+from shared.payloads.base import DatabaseRef, Encryption, Payload, Strict, Tables, refuse_user_info, shaped
 from shared.retry import Policy
 
 ArtifactUrl = Annotated[
-    str, StringConstraints(pattern=r"^(s3|https)://[^\s]+$", max_length=2048), AfterValidator(refuse_user_info)
+    str, shaped(r"^(s3|https)://[^\s]+$", "an s3:// or https:// URL", max_length=2048), AfterValidator(refuse_user_info)
 ]
 
 

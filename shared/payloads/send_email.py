@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from shared.payloads.base import Payload, Strict
+from shared.payloads.base import Payload, Strict, shaped
 from shared.payloads.transcode import StoredUrl
 from shared.retry import Policy
 
@@ -28,9 +28,10 @@ def _no_encoded_word(address: str) -> str:
 
 Address = Annotated[
     str,
-    StringConstraints(
-        pattern=r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
+    shaped(
+        r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*"
         r"@(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,61}[A-Za-z0-9]$",
+        "a mail address, such as ann@example.com",
         max_length=254,
     ),
     AfterValidator(_no_encoded_word),
@@ -38,7 +39,7 @@ Address = Annotated[
 """Of a mailbox, as HTML's input fields take it: no display name, no comment, no line break. Names of other alphabets in
 Punycode, for SES takes nothing else."""
 
-Line = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f\u2028\u2029]+$")]
+Line = Annotated[str, shaped(r"^[^\x00-\x1f\x7f\u2028\u2029]+$", "one line")]
 FILE_TYPE: Final = r"^(?:application|audio|font|image|model|text|video)/[a-z0-9][a-z0-9.+-]*$"
 """What may be Base64; a message or a multipart may not: https://www.rfc-editor.org/rfc/rfc2045#section-6.4"""
 
@@ -49,8 +50,13 @@ class Attachment(Strict):
     """`url`: a file of the tenant's own, as results name it."""
 
     url: StoredUrl
-    name: Annotated[str, StringConstraints(pattern=r"^[^/\\\x00-\x1f\x7f\"]+$", max_length=128)] | None = None
-    content_type: Annotated[str, StringConstraints(pattern=FILE_TYPE, max_length=128)] = "application/octet-stream"
+    name: (
+        Annotated[str, shaped(r"^[^/\\\x00-\x1f\x7f\"]+$", "a file's name, without folders or quotes", max_length=128)]
+        | None
+    ) = None
+    content_type: Annotated[str, shaped(FILE_TYPE, "a media type such as application/pdf", max_length=128)] = (
+        "application/octet-stream"
+    )
 
 
 class SendEmailPayload(Payload):

@@ -2,13 +2,13 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from shared.payloads.base import Payload
+from shared.payloads.base import Payload, shaped
 from shared.payloads.extract import OutputPath
 from shared.retry import Policy
 
-StoredUrl = Annotated[str, StringConstraints(pattern=r"^s3://[^\s]+$", max_length=2048)]
+StoredUrl = Annotated[str, shaped(r"^s3://[^\s]+$", "an s3:// URL, as results name files", max_length=2048)]
 """A file of the tenant's own, as results name it."""
 
 

@@ -2,16 +2,16 @@
 
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from shared.payloads.base import Payload, refuse_user_info
+from shared.payloads.base import Payload, refuse_user_info, shaped
 from shared.payloads.download import MediaType
 from shared.payloads.extract import OutputPath
 from shared.payloads.transcode import StoredUrl
 from shared.retry import Policy
 
 PutUrl = Annotated[
-    str, StringConstraints(pattern=r"^https://[^\s]+$", max_length=4096), AfterValidator(refuse_user_info)
+    str, shaped(r"^https://[^\s]+$", "a presigned https:// URL", max_length=4096), AfterValidator(refuse_user_info)
 ]
 
 

@@ -48,7 +48,9 @@ def everything(clone: Path) -> dict[str, bytes]:
 
 
 def in_clone(clone: Path, *command: str) -> str:
+    """pytest closes the folder above its temporary ones to others as it starts: PostgreSQL may be at work in there."""
     environment = os.environ | {"PYTHONPATH": str(clone), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment["PYTEST_ADDOPTS"] = f"--basetemp={clone}/.pytest"
     run_it = [sys.executable, *([] if command[0] == "-c" else ["-m"]), *command]
     done = subprocess.run(run_it, cwd=clone, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -203,7 +203,8 @@ def test_a_file_that_cannot_be_uploaded_is_named_with_its_field(
 def test_a_file_is_uploaded_under_a_name_that_is_taken(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(b"x")
     ((url, _),) = files_in({"type": "transcode", "source": f"@{tmp_path}/{name}"})[1].items()
-    assert UploadAsk(name=url.rpartition("/")[2], size_bytes=1)
+    name = url.rpartition("/")[2]
+    assert UploadAsk(name=name, size_bytes=1).name == name
 
 
 def test_an_upload_that_is_refused_tells_why_but_not_its_place(tmp_path: Path) -> None:

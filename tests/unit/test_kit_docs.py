@@ -13,6 +13,7 @@ def examples(page: str, folder: Path) -> tuple[int, str]:
     blocks = re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
     (folder / "test_examples.py").write_text("\n\n".join(blocks))
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-n", "1", "-p", "no:cacheprovider", "."]
+    command += ["--basetemp=.pytest"]  # the common one would be closed to others: PostgreSQL may be at work in there
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=120)
     return "\n".join(blocks).count("\ndef test_"), done.stdout + done.stderr
 

@@ -1,9 +1,13 @@
 """The doors' first question: what may a payload say?"""
 
+from collections.abc import Iterator
+
 import pytest
+from pydantic import JsonValue
 
 from shared.errors import InvalidInput
-from shared.payloads import json_schema, read_payload
+from shared.payloads import json_schema, open_types, read_payload
+from shared.payloads.base import SHAPES
 from shared.payloads.restore import RestorePayload
 
 RESTORE = '"type": "restore", "backup_url": "s3://b/k"'
@@ -78,3 +82,24 @@ def test_the_schema_spells_fields_as_people_write_them() -> None:
     definitions = json_schema()["$defs"]
     assert {"validate", "skip_errors", "batch_size"} <= set(definitions["RestoreOptions"]["properties"])
     assert {"timeout", "retries", "async"} == set(definitions["GenericOptions"]["properties"])
+
+
+def patterns_in(schema: JsonValue) -> Iterator[str]:
+    match schema:
+        case dict():
+            if isinstance(pattern := schema.get("pattern"), str):
+                yield pattern
+            yield from (pattern for value in schema.values() for pattern in patterns_in(value))
+        case list():
+            yield from (pattern for value in schema for pattern in patterns_in(value))
+
+
+def test_nobody_is_answered_with_a_regular_expression() -> None:
+    assert {pattern for model in open_types().values() for pattern in patterns_in(model.model_json_schema())} <= {
+        *SHAPES
+    }
+    with pytest.raises(InvalidInput) as refusal:
+        read_payload('{"type": "send_email", "to": ["ann"], "subject": "x", "text": "x", "tenant_id": "a b"}')
+    told = {one.field: one.expected for one in refusal.value.problems}
+    assert told["to.0"] == "a mail address, such as ann@example.com"
+    assert told["tenant_id"] == "up to 64 letters, digits and . _ @ -"

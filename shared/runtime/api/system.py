@@ -3,10 +3,11 @@
 from functools import cache
 from typing import Annotated, Any  # Any: a JSON Schema is whatever JSON Schema says it is
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.limits import UPLOAD_BYTES_MAX
 from shared.payloads import open_types
+from shared.payloads.base import shaped
 from shared.runtime import watchers
 from shared.runtime.api.app import Call
 from shared.runtime.api.jobs import LINK_S
@@ -48,7 +49,7 @@ async def new_ticket(call: Call) -> Answer:
 class UploadAsk(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=128)]
+    name: Annotated[str, shaped(r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", "up to 128 letters, digits and . _ -", max_length=128)]
     size_bytes: Annotated[int, Field(ge=1, le=UPLOAD_BYTES_MAX)]
 
 
