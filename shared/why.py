@@ -105,6 +105,8 @@ def _running(job: Job, now: int) -> list[Reason]:
         text = f"Its worker has died: its lease is over since {dead_s} s. Its message comes back, and another goes on."
         return [*reasons, Reason(code="worker_died", text=text, action="cancel it, if it should not go on")]
     text = f"It is running: attempt {job.attempts + 1} of {job.attempts_max}."
+    if job.lease_until is not None:
+        text += f" A worker that is not heard of for {-(-(job.lease_until - now) // 1000)} s more counts as dead."
     return [*reasons, Reason(code="running", text=text)]
 
 

